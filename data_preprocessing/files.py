@@ -1,0 +1,83 @@
+"""Writing files so that a killed run never leaves half of one under its final name."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from data_preprocessing.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary name in the folder of `path`; when the block ends well, it is renamed to `path`.
+
+    The temporary name keeps the suffixes of `path`, since writers choose their format by them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path`, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes `content`, made of plain dicts, lists, strings and numbers, as indented JSON, atomically."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Writes `array` as NPY, atomically and without pickle."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Writes a pydantic model as indented JSON, atomically."""
+    write_text(path, model.model_dump_json(indent=1) + "\n")
+
+
+def read_model(path: Path, kind: type[Model], remedy: str) -> Model:
+    """Returns the `kind` stored as JSON in `path`.
+
+    Raises UserError, ending in `remedy`, when the file is missing or does not hold one.
+    """
+    return validated(path, remedy, lambda: kind.model_validate_json(path.read_text(encoding="utf-8")))
+
+
+def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:
+    """Returns `read()`, a pydantic model made from `path`; what goes wrong becomes a UserError of one line."""
+    try:
+        return read()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {remedy}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "content"
+        raise UserError(f"{path}: {where}: {first['msg']}; {remedy}") from None
+
+
+def checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

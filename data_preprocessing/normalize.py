@@ -1,0 +1,55 @@
+"""Intensity normalisation of one channel."""
+
+import numpy as np
+from pydantic import model_validator
+
+from data_preprocessing.task import NormalizationName, Strict
+
+SMALLEST_DEVIATION = 1e-8  # a constant channel becomes 0, not infinite
+
+
+class Normalization(Strict):
+    """How one channel is normalised; the numbers are set for `ct` only, in Hounsfield units."""
+
+    name: NormalizationName
+    low: float | None = None
+    high: float | None = None
+    mean: float | None = None
+    std: float | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Normalization":
+        numbers = (self.low, self.high, self.mean, self.std)
+        if (self.name == "ct") != (None not in numbers):
+            raise ValueError("low, high, mean and std belong to ct, and ct needs them all")
+        return self
+
+
+def normalize(channel: np.ndarray, normalization: Normalization, mask: np.ndarray | None = None) -> np.ndarray:
+    """Returns one normalised channel, float32, of the same shape `(D, H, W)`.
+
+    With a boolean `mask` of that shape, z-score takes mean and deviation inside it and leaves 0 outside. Source:
+    nnU-Net (Nature Methods 2021, "Intensity normalization"); `rescale_0_1` and `rgb` (/255) after nnU-Net v2.
+    """
+    channel = np.asarray(channel, np.float32)
+    match normalization.name:
+        case "ct":
+            clipped = np.clip(channel, normalization.low, normalization.high)
+            return (clipped - np.float32(normalization.mean)) / np.float32(normalization.std)
+        case "z_score":
+            return _z_score(channel, mask)
+        case "rescale_0_1":
+            low, high = float(channel.min()), float(channel.max())
+            return (channel - np.float32(low)) / np.float32(max(high - low, SMALLEST_DEVIATION))
+        case "rgb":
+            return channel / np.float32(255)
+        case "none":
+            return channel
+
+
+def _z_score(channel: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    inside = channel if mask is None or not mask.any() else channel[mask]
+    mean = inside.mean(dtype=np.float64)
+    deviation = max(float(inside.std(dtype=np.float64)), SMALLEST_DEVIATION)
+    normalized = (channel - np.float32(mean)) / np.float32(deviation)
+    return normalized if mask is None else np.where(mask, normalized, np.float32(0))

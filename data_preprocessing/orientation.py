@@ -1,0 +1,33 @@
+"""From a file's voxel axes to RAS+ `(z, y, x)` arrays, and back."""
+
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+
+RAS = np.array([[0, 1], [1, 1], [2, 1]])
+
+
+def to_ras_zyx(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Returns file voxels `(i, j, k, ...)` as a view `(z, y, x, ...)` whose axes run inferior-superior,
+    posterior-anterior and left-right: the closest such grid without interpolation."""
+    oriented = apply_orientation(array, io_orientation(affine))
+    return oriented.transpose(2, 1, 0, *range(3, array.ndim))
+
+
+def from_ras_zyx(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Returns `(z, y, x, ...)` as file voxels `(i, j, k, ...)`: the exact inverse of `to_ras_zyx`."""
+    oriented = array.transpose(2, 1, 0, *range(3, array.ndim))
+    return apply_orientation(oriented, ornt_transform(RAS, io_orientation(affine)))
+
+
+def ras_affine(affine: np.ndarray, file_shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns the affine (mm, RAS+) of the reoriented voxels `(x, y, z)` of a file with `affine` and `file_shape`."""
+    return affine @ inv_ornt_aff(io_orientation(affine), file_shape)
+
+
+def spacing_zyx(affine: np.ndarray) -> tuple[float, float, float]:
+    """Returns the voxel size (mm) along `(z, y, x)` after `to_ras_zyx`: the column norms of the affine."""
+    sizes = voxel_sizes(affine)
+    axes = io_orientation(affine)[:, 0].astype(int)  # axes[i] is the RAS axis that file axis i runs along
+    x, y, z = (float(sizes[int(np.flatnonzero(axes == axis)[0])]) for axis in range(3))
+    return z, y, x

@@ -1,0 +1,76 @@
+"""One case from its file to network input, and class indices back onto its grid: what training and prediction share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask, uncrop
+from data_preprocessing.dataset import Case
+from data_preprocessing.errors import UserError
+from data_preprocessing.normalize import normalize
+from data_preprocessing.plan import Plan
+from data_preprocessing.resample import resample_image, resample_label, resampled_shape
+from data_preprocessing.volume_io import Volume, read_image
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a prepared case lies in its volume; all in network axis order, spacings in mm."""
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    box: Box
+    cropped_shape: tuple[int, ...]
+    prepared_shape: tuple[int, ...]
+    prepared_spacing: tuple[float, ...]
+
+
+def read_case(case: Case, plan: Plan) -> Volume:
+    """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's."""
+    volume = read_image(case.images)
+    channels = volume.array.shape[3]
+    if channels != len(plan.channels):
+        raise UserError(
+            f"{case.images[0]}: {channels} channel{'s' * (channels != 1)} where {plan.dataset} has "
+            f"{len(plan.channels)} ({', '.join(plan.channels)}); give an image with those channels"
+        )
+    return volume
+
+
+def place(volume: Volume, plan: Plan) -> Placement:
+    """Returns where the network input of `volume` will lie: cropped to the nonzero box, on the plan's spacing.
+
+    A 2D plan resamples in plane only; slices are never resampled through plane.
+    """
+    oriented = volume.array.transpose(*plan.axis_order, 3)
+    spacing = _in_network_order(volume.spacing, plan)
+    box = bounding_box((oriented != 0).any(axis=-1))
+    cropped_shape = tuple(stop - start for start, stop in box)
+    prepared_spacing = plan.spacing if plan.dim == 3 else (spacing[0], *plan.spacing)
+    prepared_shape = resampled_shape(cropped_shape, spacing, prepared_spacing)
+    return Placement(oriented.shape[:3], spacing, box, cropped_shape, prepared_shape, prepared_spacing)
+
+
+def prepare_image(volume: Volume, placement: Placement, plan: Plan) -> np.ndarray:
+    """Returns the network input `(D, H, W, C)`, float32: cropped, normalised, resampled, in that order."""
+    image = crop(volume.array.transpose(*plan.axis_order, 3), placement.box)
+    mask = nonzero_mask(image) if plan.nonzero_mask else None
+    channels = [normalize(image[..., index], how, mask) for index, how in enumerate(plan.normalization)]
+    normalized = np.stack(channels, axis=-1)
+    return resample_image(normalized, placement.prepared_shape, placement.spacing, placement.prepared_spacing)
+
+
+def prepare_label(classes: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
+    """Returns class indices `(z, y, x)` as the target `(D, H, W)` that belongs to `prepare_image`, same dtype."""
+    cropped = crop(classes.transpose(plan.axis_order), placement.box)
+    return resample_label(cropped, placement.prepared_shape, placement.spacing, placement.prepared_spacing)
+
+
+def restore_label(cropped: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
+    """Returns class indices of the cropped region `(D, H, W)` as `(z, y, x)` of the whole volume, 0 outside the box."""
+    return uncrop(cropped, placement.box, placement.shape).transpose(np.argsort(plan.axis_order))
+
+
+def _in_network_order(spacing: tuple[float, float, float], plan: Plan) -> tuple[float, float, float]:
+    first, second, third = (spacing[axis] for axis in plan.axis_order)
+    return first, second, third

@@ -1,0 +1,1 @@
+"""Training, prediction and evaluation of U-Nets for medical segmentation with TensorFlow and Keras."""

@@ -1,0 +1,1 @@
+"""Scores, their summaries, and pictures."""

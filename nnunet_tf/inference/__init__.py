@@ -1,0 +1,1 @@
+"""Sliding window, test-time augmentation, and the way back to the scan's own grid."""

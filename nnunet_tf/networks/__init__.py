@@ -1,0 +1,1 @@
+"""Networks in plain Keras 3, built from the topology of a plan."""

@@ -1,0 +1,83 @@
+"""TensorFlow made ready: quiet, on the device asked for, in the precision asked for.
+
+Import this module freely; TensorFlow itself is imported only by `start_tensorflow`, and by what is imported after it.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from data_preprocessing.errors import UserError
+
+Device = Literal["auto", "cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a process computes on."""
+
+    gpu: bool
+    precision: str
+
+
+def start_tensorflow(device: Device, amp: bool, local_rank: int = 0, threads: int | None = None) -> Runtime:
+    """Imports TensorFlow, chooses the device and sets Keras' precision policy for this process.
+
+    `auto` takes a GPU if there is one; `local_rank` says which. `amp` means float16 with loss scaling on a GPU,
+    bfloat16 on a CPU. `threads` limits the processor threads. Raises UserError when there is no such GPU.
+    """
+    tf = _import_tensorflow()
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    if device == "gpu" and local_rank >= len(gpus):
+        raise UserError(
+            f"--device gpu: TensorFlow sees {len(gpus)} GPUs here; use --device cpu, or see README for set-up"
+        )
+    chosen = gpus[local_rank : local_rank + 1]
+    if device != "cpu" or tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices(chosen, "GPU")
+    for gpu in chosen:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    precision = ("mixed_float16" if chosen else "mixed_bfloat16") if amp else "float32"
+    import keras
+
+    keras.mixed_precision.set_dtype_policy(precision)
+    with _quiet_stderr():
+        tf.zeros(())  # the first operation makes the devices, with more chatter
+    return Runtime(gpu=bool(chosen), precision=precision)
+
+
+def count_gpus() -> int:
+    """Returns how many GPUs TensorFlow sees on this machine."""
+    return len(_import_tensorflow().config.list_physical_devices("GPU"))
+
+
+def _import_tensorflow():  # type: ignore[no-untyped-def]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _quiet_stderr():
+        import tensorflow as tf
+    return tf
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Keeps what native libraries write to standard error off the terminal; shown after all if the block fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        terminal = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(terminal, kept.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)

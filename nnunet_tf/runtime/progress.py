@@ -1,0 +1,70 @@
+"""Progress of something long: a bar on a terminal, a line now and then in a log."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class _RateColumn(ProgressColumn):
+    """Steps a second, in the unit of the task."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+
+
+class Tracker:
+    """Told of each step by the one who does the work."""
+
+    def __init__(self, title: str, total: int | None, unit: str, bar: Progress | None) -> None:
+        self.title, self.total, self.unit, self.bar = title, total, unit, bar
+        self.start = self.last_line = time.monotonic()
+        self.task = bar.add_task(title, total=total, unit=unit, note="") if bar else None
+
+    def update(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Says that `done` of the total are done; `note` stands beside the bar, such as a loss."""
+        self.total = total or self.total
+        if self.bar and self.task is not None:
+            self.bar.update(self.task, completed=done, total=self.total, note=note)
+            return
+        now = time.monotonic()
+        total_now = self.total or done
+        if done and (now - self.last_line >= SECONDS_BETWEEN_LINES or done == total_now):
+            self.last_line = now
+            rate = done / max(now - self.start, 1e-9)
+            left = _clock((total_now - done) / rate)
+            line = f"{self.title} {done}/{total_now}  {rate:.1f} {self.unit}/s  {left} left  {note}".rstrip()
+            print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def track(title: str, total: int | None, unit: str, show: bool = True) -> Iterator[Tracker]:
+    """Yields a Tracker that reports on standard error; with `show` false it says nothing.
+
+    `total` may be None where the first `update` tells it.
+    """
+    console = Console(stderr=True, quiet=not show)
+    if not console.is_terminal and show:
+        yield Tracker(title, total, unit, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
+        yield Tracker(title, total, unit, bar)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

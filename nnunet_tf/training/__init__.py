@@ -1,0 +1,1 @@
+"""The training step, losses, schedules, checkpoints, the loop, and Horovod."""

@@ -1,0 +1,62 @@
+"""Several training processes on one machine, through Horovod's launcher."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from data_preprocessing.errors import UserError
+
+START_TIMEOUT_SECONDS = 180  # importing TensorFlow in all processes of a loaded machine takes a while
+WORKER_LINE = re.compile(r"^\[(\d+)\]<(stdout|stderr)>:?(.*)$", re.DOTALL)
+
+
+def started_by_launcher() -> bool:
+    """Returns whether this process is one of several that Horovod's launcher started."""
+    return int(os.environ.get("HOROVOD_SIZE", "1")) > 1
+
+
+def local_rank() -> int:
+    """Returns the number of this process on its machine."""
+    return int(os.environ.get("HOROVOD_LOCAL_RANK", "0"))
+
+
+def launch(workers: int, command: Sequence[str]) -> None:
+    """Runs `command` (script and its arguments) in `workers` processes on this machine and waits for them.
+
+    Shows the output of rank 0 as it is, and the standard error of the others with their rank before it. Raises
+    UserError when Horovod is not installed or a worker fails.
+    """
+    if find_spec("horovod") is None:
+        raise UserError("--gpus: several workers need Horovod, which is not installed; run `make setup`")
+    launcher = [sys.executable, "-m", "horovod.runner.launch", "--gloo", "-np", str(workers)]
+    launcher += ["--start-timeout", str(START_TIMEOUT_SECONDS), sys.executable, *command]
+    with subprocess.Popen(launcher, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        tail: list[str] = []
+        try:
+            for line in process.stdout:
+                shown = _shown(line)
+                if shown is not None:
+                    print(shown, end="", flush=True)
+                elif not WORKER_LINE.match(line):
+                    tail = [*tail, line][-5:]
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    if process.returncode:
+        detail = "" if not tail else f" ({tail[-1].strip()})"
+        raise UserError(f"a worker failed, its message stands above{detail}; mend that, or go on with --resume")
+
+
+def _shown(line: str) -> str | None:
+    """What of a launcher's line reaches the user; None for the launcher's own words."""
+    match = WORKER_LINE.match(line)
+    if not match:
+        return None
+    rank, stream, text = match.groups()
+    if rank == "0":
+        return text
+    return f"[worker {rank}] {text}" if stream == "stderr" and text.strip() else None

@@ -1,0 +1,58 @@
+"""Small data sets and folders that many tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from data_preprocessing.phantom import Options, write_dataset
+from data_preprocessing.pipeline import preprocess
+from data_preprocessing.task import Dimensions, TaskConfig
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SMALL_PHANTOM = Options(cases=8, field_of_view_mm=42.0)
+SMALL_CONFIG = """
+task: "90"
+dataset: Task90_Small
+patch_size_3d: [16, 24, 16]
+spacing_3d: [1.5, 1.5, 1.5]
+patch_size_2d: [24, 16]
+spacing_2d: [1.5, 1.5]
+features: [4, 8]
+training: {epochs: 2, steps_per_epoch: 3, batch_size_2d: 4}
+"""
+
+
+@pytest.fixture(scope="session")
+def small_config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of the small phantom data set."""
+    path = tmp_path_factory.mktemp("config") / "small.yaml"
+    path.write_text(SMALL_CONFIG)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_config(small_config_file: Path) -> TaskConfig:
+    """The same, loaded."""
+    from data_preprocessing.task import load_task
+
+    return load_task(str(small_config_file))
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `--data` folder with a small phantom data set: six training and two test cases."""
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder / "Task90_Small", SMALL_PHANTOM)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_shards(tmp_path_factory: pytest.TempPathFactory, small_config: TaskConfig, small_data: Path) -> Path:
+    """A `--shards` folder with that data set in 2D and 3D."""
+    folder = tmp_path_factory.mktemp("shards")
+    dimensions: tuple[Dimensions, ...] = (2, 3)
+    for dim in dimensions:
+        preprocess(small_config, dim, small_data, folder, n_jobs=1)
+    return folder

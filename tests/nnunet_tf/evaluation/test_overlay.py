@@ -1,0 +1,37 @@
+import numpy as np
+from matplotlib.image import imread
+
+from data_preprocessing.phantom import Options, sample_case
+from nnunet_tf.evaluation.overlay import best_slices, save_overlay
+
+
+def test_the_slices_show_the_small_structure_beside_the_large_one():
+    labels = np.zeros((20, 20, 20), int)
+    labels[2:18, 2:18, 2:18] = 1
+    labels[12:14, 5:7, 8:10] = 2
+    z, y, x = best_slices(labels, [1, 2])
+    assert (labels[z] == 2).any()
+    assert (labels[:, y] == 2).any()
+    assert (labels[:, :, x] == 2).any()
+
+
+def test_without_structures_the_middle_is_shown():
+    assert best_slices(np.zeros((9, 4, 5), int), [1]) == (4, 2, 2)
+
+
+def test_the_picture_is_coloured_where_structures_are(tmp_path):
+    phantom = sample_case(0, Options(field_of_view_mm=60), "RAS", (2, 2, 4))
+    image, label = phantom.image.transpose(2, 1, 0), phantom.label.transpose(2, 1, 0)
+    names = {1: "organ", 2: "lesion"}
+    save_overlay(tmp_path / "with.png", image, (4, 2, 2), label, names, "case", truth=label)
+    save_overlay(tmp_path / "without.png", image, (4, 2, 2), np.zeros_like(label), {}, "case")
+    coloured = [np.ptp(imread(tmp_path / name)[..., :3], axis=-1) > 0.2 for name in ("with.png", "without.png")]
+    assert coloured[0].mean() > 0.01
+    assert not coloured[1].any()
+
+
+def test_a_single_slice_can_be_drawn(tmp_path):
+    label = np.zeros((1, 20, 20), int)
+    label[0, 5:9, 5:9] = 1
+    save_overlay(tmp_path / "flat.png", label.astype(float), (1, 1, 1), label, {1: "square"}, "flat")
+    assert (tmp_path / "flat.png").stat().st_size > 1000

@@ -1,0 +1,24 @@
+from nnunet_tf.runtime import progress
+from nnunet_tf.runtime.progress import track
+
+
+def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(capsys, monkeypatch):
+    with track("Work", total=3, unit="cases") as tracker:
+        for done in (1, 2, 3):
+            tracker.update(done, note=f"loss {done}")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Work 3/3")
+    assert "cases/s" in lines[0]
+    assert lines[0].endswith("loss 3")
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with track("Work", total=None, unit="cases") as tracker:
+        tracker.update(1, total=2)
+        tracker.update(2, total=2)
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["1/2", "2/2"]
+
+
+def test_a_silent_tracker_says_nothing(capsys):
+    with track("Work", total=1, unit="cases", show=False) as tracker:
+        tracker.update(1)
+    assert capsys.readouterr().err == ""

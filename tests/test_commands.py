@@ -1,0 +1,160 @@
+"""The commands from end to end, on a small phantom data set, as separate processes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.commands import ROOT, refused, run, run_well
+
+TENSORFLOW_CHATTER = re.compile(r"oneDNN|absl|cpu_feature|TensorFlow binary|WARNING|^[IWE]\d{4} ", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def task(small_config_file):
+    return ["--task", small_config_file]
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def dim(request):
+    return ["--dim", request.param]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def trained(task, dim, small_data, results, tmp_path_factory):
+    """Preprocessed, trained, predicted and evaluated once for each dimension; returns the model folder and the talk."""
+    shards = tmp_path_factory.mktemp("shards")
+    everywhere = [*task, *dim]
+    talk = [run_well("preprocess.py", *everywhere, "--data", small_data, "--shards", shards)]
+    places = ["--shards", shards, "--results", results]
+    talk.append(run_well("train.py", *everywhere, *places, "--amp", "--deep-supervision", "--gpus", 1))
+    talk.append(run_well("predict.py", *everywhere, "--data", small_data, "--results", results, "--tta"))
+    model = results / f"task90_{dim[1]}d" / "fold_0"
+    labels = small_data / "Task90_Small" / "labelsTs"
+    scores = ["--json", model / "scores.json"]
+    talk.append(run_well("evaluate.py", "--predictions", model / "predictions", "--labels", labels, *scores))
+    return model, talk, shards
+
+
+def test_training_fills_the_model_folder(trained):
+    model, _, _ = trained
+    history = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == [0, 1]
+    assert all(np.isfinite(line["loss"]) for line in history)
+    assert (model / "progress.png").read_bytes().startswith(b"\x89PNG")
+    validation = json.loads((model / "validation.json").read_text())
+    assert all(set(scores) == {"organ", "lesion"} for scores in validation["cases"].values())
+    assert len(validation["cases"]) == 2  # a fifth of six cases, rounded up
+
+
+def test_each_test_image_gets_a_segmentation_on_its_own_grid(trained, small_data):
+    model, _, _ = trained
+    images = sorted((small_data / "Task90_Small" / "imagesTs").iterdir())
+    assert sorted(path.name for path in (model / "predictions").iterdir()) == [path.name for path in images]
+    for path in images:
+        image, output = nib.load(path), nib.load(model / "predictions" / path.name)
+        assert output.shape == image.shape
+        np.testing.assert_array_equal(output.affine, image.affine)
+        assert int(output.header["sform_code"]) == int(image.header["sform_code"])
+        assert int(output.header["qform_code"]) == int(image.header["qform_code"])
+        assert output.get_data_dtype().kind == "u"
+
+
+def test_scores_are_printed_and_written(trained):
+    model, talk, _ = trained
+    assert "organ" in talk[3].out
+    scores = json.loads((model / "scores.json").read_text())
+    assert set(scores["cases"]) == {"phantom_006", "phantom_007"}
+
+
+def test_no_library_chatter_reaches_the_terminal(trained):
+    _, talk, _ = trained
+    for done in talk:
+        assert not TENSORFLOW_CHATTER.search(done.out + done.err), done.out + done.err
+
+
+def test_a_finished_run_can_be_resumed_for_more_epochs(trained, task, dim, results):
+    model, _, shards = trained
+    places = ["--shards", shards, "--results", results]
+    run_well("train.py", *task, *dim, *places, "--amp", "--deep-supervision", "--resume", "--epochs", 3)
+    history = [json.loads(line) for line in (model / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in history] == [0, 1, 2]
+
+
+def test_one_file_is_predicted_into_a_folder_of_choice(trained, small_data, tmp_path):
+    model, _, _ = trained
+    image = next((small_data / "Task90_Small" / "imagesTs").iterdir())
+    run_well("predict.py", "--model", model, "--input", image, "--output", tmp_path / "out", "--blend-mode", "constant")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [image.name]
+
+
+def test_two_processes_train_one_network(task, small_shards, tmp_path):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    places = ["--shards", small_shards, "--results", tmp_path]
+    done = run_well("train.py", *task, *places, "--gpus", 2, "--device", "cpu", "--epochs", 1)
+    assert not TENSORFLOW_CHATTER.search(done.out + done.err), done.out + done.err
+    model = tmp_path / "task90_3d" / "fold_0"
+    assert json.loads((model / "training.json").read_text())["workers"] == 2
+    assert len(json.loads((model / "validation.json").read_text())["cases"]) == 2
+
+
+@pytest.mark.parametrize("script", ["preprocess.py", "train.py", "predict.py", "evaluate.py"])
+def test_help_does_not_wait_for_heavy_libraries(script):
+    # Asked of a fresh interpreter: what is loaded when --help has been answered?
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['{script}', '--help']\n"
+        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "print('LOADED', *sorted({'tensorflow', 'numpy', 'pydantic', 'nibabel'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "usage:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+class TestMistakes:
+    """What a user gets wrong: one line, status 2, nothing half written."""
+
+    def test_unknown_task(self, tmp_path):
+        refused(run("preprocess.py", "--task", 77, "--shards", tmp_path), "--task 77", "00, 01", "config file")
+        refused(run("train.py", "--task", "nowhere.yaml"), "nowhere.yaml")
+
+    def test_missing_data_folder(self, tmp_path):
+        done = run("preprocess.py", "--task", "04", "--data", tmp_path, "--shards", tmp_path / "shards")
+        refused(done, str(tmp_path / "Task04_Hippocampus"), "--data")
+        assert not (tmp_path / "shards").exists()
+
+    def test_training_without_shards(self, tmp_path):
+        refused(run("train.py", "--shards", tmp_path), "task01_3d", "preprocess.py --task 01")
+
+    def test_predicting_without_a_model(self, tmp_path):
+        refused(run("predict.py", "--results", tmp_path), str(tmp_path / "task01_3d" / "fold_0"), "train.py")
+
+    def test_more_gpus_than_the_machine_has(self, task, small_shards, tmp_path):
+        done = run("train.py", *task, "--shards", small_shards, "--results", tmp_path, "--gpus", 64)
+        refused(done, "--gpus 64", "--device cpu")
+
+    def test_a_gpu_where_there_is_none(self, task, small_shards, tmp_path):
+        import tensorflow as tf
+
+        if tf.config.list_physical_devices("GPU"):
+            pytest.skip("there is a GPU here")
+        done = run("train.py", *task, "--shards", small_shards, "--results", tmp_path, "--device", "gpu")
+        refused(done, "--device gpu", "--device cpu")
+
+    def test_resuming_what_never_began(self, task, small_shards, tmp_path):
+        done = run("train.py", *task, "--shards", small_shards, "--results", tmp_path, "--resume")
+        refused(done, "checkpoint.npz", "without --resume")
+
+    def test_a_misspelt_option(self):
+        refused(run("train.py", "--epoch", "many"), "--epoch")
