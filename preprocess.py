@@ -1,26 +1,165 @@
-"""NIfTI volumes of a task to training shards."""
+"""NIfTI volumes of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
 
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_int, run
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_float, positive_int, run
+
+LOG_WIDTH = 200  # columns of a table that goes into a file
+
+if TYPE_CHECKING:
+    from data_preprocessing.dataset import Dataset
+    from data_preprocessing.fingerprint import Fingerprint
+    from data_preprocessing.plan import Plan
+    from data_preprocessing.task import TaskConfig
 
 
 def main() -> None:
-    """Parses the command line and preprocesses the task."""
+    """Parses the command line and does one of the three."""
     parser = CommandParser(description=__doc__)
     parser.add_task()
+    parser.add_folds()
     parser.add_folder("data", "data sets, such as data/Task04_Hippocampus")
     parser.add_folder("shards", "shards, written to shards/task04_3d")
     parser.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
+    parser.add_argument(
+        "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
+    )
+    parser.add_argument(
+        "--shard-dtype", choices=("float32", "float16"), default="float32", help="float16: half the size"
+    )
+    parser.add_argument("--report", type=Path, metavar="PNG", help="also draw a slice of every case with its label")
+    parser.add_argument("--trust-grid", action="store_true", help="accept labels of another affine than their image")
+    parser.add_argument("--verify", action="store_true", help="check the data set and stop")
+    parser.add_argument("--json", action="store_true", help="with --verify: print the findings as JSON")
+    parser.add_argument("--plan", action="store_true", help="write a config for the data set folder --task and stop")
+    parser.add_argument("--gpu-memory", type=positive_float, default=8.0, metavar="GB", help="with --plan: to fit into")
+    parser.add_argument("--from-nnunet", type=Path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data")
     options = parser.parse_args()
+    if options.plan:
+        plan_task(options)
+    elif check(options, _dataset_name(options)) and not options.verify:
+        preprocess_task(options)
 
-    from data_preprocessing.pipeline import preprocess
+
+def check(options: argparse.Namespace, name: str) -> bool:
+    """Says what is wrong with the data set, one problem in a line, several in a table; returns True if it can be used.
+
+    Raises UserError if it cannot.
+    """
+    from rich.console import Console
+
+    from data_preprocessing.checks.dataset import check_dataset
+    from data_preprocessing.checks.finding import Unusable
+    from data_preprocessing.checks.table import findings_json, findings_table
+    from data_preprocessing.errors import UserError
+    from nnunet_tf.runtime.progress import track
+
+    with track(f"Checking {name}", total=None, unit="cases") as tracker:
+        findings = check_dataset(
+            name, options.dim, _data(options), options.n_jobs, options.trust_grid, options.nfolds, tracker.update
+        )
+    errors = [finding for finding in findings if finding.level == "error"]
+    if options.json:
+        print(findings_json(findings))
+    elif len(errors) == len(findings) == 1:
+        raise Unusable(errors[0])
+    elif findings or options.verify:
+        console = Console(stderr=not options.verify)
+        console.print(findings_table(findings), width=None if console.is_terminal else LOG_WIDTH)
+    if errors:
+        raise UserError(f"{name}: {len(errors)} error{'s' * (len(errors) > 1)}, see above; correct them")
+    return True
+
+
+def plan_task(options: argparse.Namespace) -> None:
+    """Writes `configs/taskNN.yaml` for a data set nobody configured."""
+    from data_preprocessing.open_dataset import open_dataset
+    from data_preprocessing.planned_yaml import write_config
+    from data_preprocessing.planner import plan_config, task_number
+    from data_preprocessing.task import CONFIG_FOLDER
+
+    name = options.from_nnunet.name if options.from_nnunet else options.task
+    number = task_number(name)
+    check(options, name)
+    dataset = open_dataset(_data(options), name)
+    path = CONFIG_FOLDER / f"task{number}.yaml"
+    write_config(path, plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory))
+    print(f"{path} written; next: python preprocess.py --task {number} --data {_data(options)}")
+
+
+def preprocess_task(options: argparse.Namespace) -> None:
+    """Makes the shards of one task and says what came of it; exits with status 1 when cases failed."""
+    from rich.console import Console
+
+    from data_preprocessing.open_dataset import open_dataset
+    from data_preprocessing.pipeline import Resources, preprocess
+    from data_preprocessing.report import save_sheet, summary_table
     from data_preprocessing.task import load_task
     from nnunet_tf.runtime.progress import track
 
     config = load_task(options.task)
-    with track(f"Preprocessing {config.dataset}", total=None, unit="cases") as tracker:
-        summary = preprocess(config, options.dim, options.data, options.shards, options.n_jobs, tracker.update)
-    voxels = ", ".join(f"{name} {count:,}" for name, count in summary.class_voxels.items())
-    print(f"{summary.cases} cases, {summary.bytes / 2**20:.0f} MiB in {summary.folder}; voxels: {voxels}")
+    dataset = open_dataset(_data(options), _dataset_name(options))
+    plan = _plan(options, config, dataset)
+    folder = options.shards / plan.name
+    resources = Resources(options.n_jobs, int(options.memory * 2**30) if options.memory else None)
+    with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
+        summary = preprocess(
+            config, dataset, plan, folder, resources, options.shard_dtype, options.trust_grid, tracker.update
+        )
+    if summary.failures:
+        for failure in summary.failures:
+            print(f"{failure.name}: {failure.failure}", file=sys.stderr)
+        print(
+            f"preprocess.py: {len(summary.failures)} of {len(dataset.training)} cases failed, see above; "
+            "the others are kept: mend these and run it again",
+            file=sys.stderr,
+        )
+        sys.exit(2 if all(failure.user_error for failure in summary.failures) else 1)
+    Console().print(summary_table(summary, plan))
+    if options.report:
+        drawn = save_sheet(options.report, folder, [record.name for record in summary.records])
+        print(f"{drawn} cases drawn in {options.report}")
+
+
+def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset") -> "Plan":
+    """The plan; numbers that the config leaves null are collected from the data set, and printed."""
+    from data_preprocessing.plan import make_plan, needs_fingerprint
+
+    missing = needs_fingerprint(config, dataset, options.dim)
+    if not missing:
+        return make_plan(config, dataset, options.dim)
+    plan = make_plan(config, dataset, options.dim, _fingerprint(options, dataset, config.task))
+    print(f"Collected from the data set, as the config leaves {', '.join(missing)} open:")
+    for name, value in (
+        ("spacing", [round(mm, 4) for mm in plan.spacing]),
+        ("patch size", list(plan.patch_size)),
+        ("normalization", [each.model_dump(exclude_none=True) for each in plan.normalization]),
+        ("nonzero mask", plan.nonzero_mask),
+    ):
+        print(f"  {name}: {value}")
+    return plan
+
+
+def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str) -> "Fingerprint":
+    from data_preprocessing.fingerprint import load_or_collect
+    from nnunet_tf.runtime.progress import track
+
+    folder = options.shards / f"task{task}_fingerprint"
+    with track("Collecting the fingerprint", total=len(dataset.training), unit="cases") as tracker:
+        return load_or_collect(folder, dataset, options.n_jobs, tracker.update, options.trust_grid)
+
+
+def _data(options: argparse.Namespace) -> Path:
+    return options.from_nnunet.resolve().parent if options.from_nnunet else options.data
+
+
+def _dataset_name(options: argparse.Namespace) -> str:
+    from data_preprocessing.task import load_task
+
+    return options.from_nnunet.name if options.from_nnunet else load_task(options.task).dataset
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ def main() -> None:
     parser = CommandParser(description=__doc__)
     parser.add_task()
     parser.add_fold()
+    parser.add_folds()
     parser.add_folder("shards", "shards, as preprocess.py wrote them")
     parser.add_folder("results", "models, written to results/task04_3d/fold_0")
     parser.add_device()
@@ -54,7 +55,7 @@ def main() -> None:
 def make_job(options: argparse.Namespace) -> "Job":
     """Returns what the command line asks for; raises UserError when the shards are not there or not complete."""
     from data_preprocessing.plan import folder_name
-    from data_preprocessing.shards import open_shards
+    from data_preprocessing.shards import check_config, open_shards
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
@@ -65,9 +66,11 @@ def make_job(options: argparse.Namespace) -> "Job":
     shards = options.shards / name
     remedy = f"run: python preprocess.py --task {options.task} --dim {options.dim} --shards {options.shards}"
     plan, manifest = open_shards(shards, remedy)
-    defaults = plan.training
+    check_config(shards, manifest, config, remedy)
+    defaults = config.training
     settings = TrainingSettings(
         fold=options.fold,
+        folds=options.nfolds,
         epochs=options.epochs or defaults.epochs,
         steps_per_epoch=options.steps_per_epoch or defaults.steps_per_epoch,
         batch_size=options.batch_size or defaults.batch_size(options.dim),
@@ -79,7 +82,7 @@ def make_job(options: argparse.Namespace) -> "Job":
         workers=options.gpus,
     )
     folder = model_folder(options.results, name, options.fold)
-    return Job(shards, folder, plan, split(manifest.cases, options.fold), settings)
+    return Job(shards, folder, plan, split(manifest.cases, options.fold, options.nfolds), settings)
 
 
 def _check_gpus(options: argparse.Namespace) -> None:

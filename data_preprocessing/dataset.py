@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.volume_io import NIFTI_SUFFIXES, case_name
+from data_preprocessing.checks.finding import Row, refuse, unusable
+from data_preprocessing.checks.listing import check_names, check_there
+from data_preprocessing.nifti_file import NIFTI_SUFFIXES, case_name
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,11 @@ class Case:
     name: str
     images: tuple[Path, ...]
     label: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the case."""
+        return self.images if self.label is None else (*self.images, self.label)
 
 
 @dataclass(frozen=True)
@@ -34,23 +41,29 @@ def load_dataset(data: Path, name: str) -> Dataset:
 
     Raises UserError when the folder or a file that dataset.json lists is missing, or dataset.json is not understood.
     """
+    path = description_file(data, name)
+    channels, labels, cases = read_channels(path), read_labels(path), list_cases(path)
+    refuse(path, *check_names([case.name for case in cases]))
+    for case in cases:
+        for file in case.files:
+            case_name(file)
+            refuse(file, *check_there(file))
+    return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)))
+
+
+def description_file(data: Path, name: str) -> Path:
+    """Returns the path of the dataset.json of `data/name`; raises UserError when there is no such folder."""
     folder = data / name
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; unpack the data set there, or name its parent folder with --data")
-    path = folder / "dataset.json"
-    content = _read_json(path)
-    channels = _names(content, path, "modality" if "modality" in content else "channel_names")
-    try:
-        entries = [(Path(entry["image"]), Path(entry["label"])) for entry in content["training"]]
-    except (KeyError, TypeError):
-        raise UserError(f"{path}: training is not a list of image and label, as in the MSD; correct it") from None
-    cases = [_case(folder, image, label) for image, label in entries if not image.name.startswith("._")]
-    if not cases:
-        raise UserError(f"{path}: lists no training case; add them under training")
-    if len({case.name for case in cases}) < len(cases):
-        raise UserError(f"{path}: a training case is listed twice; remove one entry")
-    in_order = tuple(sorted(cases, key=lambda case: case.name))
-    return Dataset(folder, tuple(channels.values()), read_labels(path), in_order)
+        remedy = "unpack the data set there, or name its parent folder with --data"
+        raise unusable(folder, Row.LISTING, "no such folder", remedy)
+    return folder / "dataset.json"
+
+
+def read_channels(path: Path) -> tuple[str, ...]:
+    """Returns the channel names in a dataset.json, in order; raises UserError where they are not understood."""
+    content = read_json(path)
+    return tuple(_names(content, path, "modality" if "modality" in content else "channel_names").values())
 
 
 def read_labels(path: Path) -> dict[int, str]:
@@ -58,10 +71,33 @@ def read_labels(path: Path) -> dict[int, str]:
 
     Raises UserError when the file is missing, not understood, or lacks the background.
     """
-    labels = _names(_read_json(path), path, "labels")
+    labels = _names(read_json(path), path, "labels")
     if 0 not in labels or min(labels) < 0:
-        raise UserError(f"{path}: labels must start with the background, number 0; correct it")
+        raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
     return labels
+
+
+def list_cases(path: Path) -> list[Case]:
+    """Returns the training cases as a dataset.json lists them, but macOS's `._*` files; the files need not be there.
+
+    Raises UserError when there is none, or the list is not understood.
+    """
+    try:
+        entries = [(Path(entry["image"]), Path(entry["label"])) for entry in read_json(path)["training"]]
+    except (KeyError, TypeError):
+        problem = "training is not a list of image and label, as in the MSD"
+        raise unusable(path, Row.LISTING, problem, "correct it") from None
+    cases = [_case(path.parent, image, label) for image, label in entries if not image.name.startswith("._")]
+    if not cases:
+        raise unusable(path, Row.LISTING, "lists no training case", "add them under training")
+    return cases
+
+
+def image_files(listed: Path) -> tuple[Path, ...]:
+    """Returns the files of an image that is listed as one: itself, or `name_0000.nii.gz`, ... where only they are."""
+    name, suffix = _split(listed)
+    channels = () if listed.is_file() else sorted(listed.parent.glob(f"{escape(name)}_[0-9][0-9][0-9][0-9]{suffix}"))
+    return tuple(channels) or (listed,)
 
 
 def find_images(source: Path, channels: int) -> list[Case]:
@@ -73,56 +109,59 @@ def find_images(source: Path, channels: int) -> list[Case]:
     if source.is_file():
         return [Case(case_name(source), (source,))]
     if not source.is_dir():
-        raise UserError(f"{source}: no such file or folder; name the images with --input")
-    files = {
-        case_name(path): path
-        for path in sorted(source.iterdir())
-        if path.name.endswith(NIFTI_SUFFIXES) and not path.name.startswith(".")
-    }
-    if not files:
-        raise UserError(f"{source}: holds no .nii.gz or .nii file; name the images with --input")
+        raise unusable(source, Row.LISTING, "no such file or folder", "name the images with --input")
+    paths = [path for path in source.iterdir() if path.name.endswith(NIFTI_SUFFIXES) and not path.name.startswith(".")]
+    if not paths:
+        raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", "name the images with --input")
+    files = {case_name(path): path for path in paths}
     cases = []
-    for name, path in files.items():
+    for path in paths:
+        name = case_name(path)
         stem = name[:-5]
         if name.endswith("_0000"):
             numbered = [files.get(f"{stem}_{index:04d}") for index in range(channels)]
             cases.append(Case(stem, tuple(file for file in numbered if file)))
         elif not (_is_channel_suffix(name) and f"{stem}_0000" in files):
             cases.append(Case(name, (path,)))
-    return cases
+    refuse(source, *check_names([case.name for case in cases]))
+    return sorted(cases, key=lambda case: case.name)
 
 
 def _is_channel_suffix(name: str) -> bool:
     return len(name) > 5 and name[-5] == "_" and name[-4:].isdecimal()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns the content of a dataset.json; raises UserError when it is missing or no JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a data set folder needs its dataset.json") from None
+        raise unusable(path, Row.LISTING, "no such file", "a data set folder needs its dataset.json") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); correct it") from None
+        raise unusable(path, Row.LISTING, f"not valid JSON ({error})", "correct it") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not an object with modality, labels and training; correct it")
+        raise unusable(path, Row.LISTING, "not an object with modality, labels and training", "correct it")
     return content
 
 
 def _names(content: dict[str, Any], path: Path, key: str) -> dict[int, str]:
     """Number to name, in rising order, from MSD's `{"1": "liver"}` or nnU-Net v2's `{"liver": 1}`."""
     try:
-        pairs = ((key, value) if key.isdecimal() else (value, key) for key, value in content[key].items())
-        return dict(sorted((int(number), str(name)) for number, name in pairs))
+        pairs = [(key, value) if key.isdecimal() else (value, key) for key, value in content[key].items()]
+        names = dict(sorted((int(number), str(name)) for number, name in pairs))
     except (KeyError, AttributeError, TypeError, ValueError):
-        raise UserError(f'{path}: {key} must map numbers to names, such as {{"0": "background"}}; correct it') from None
+        problem = f'{key} must map numbers to names, such as {{"0": "background"}}'
+        raise unusable(path, Row.LISTING, problem, "correct it") from None
+    if len(names) < len(pairs):
+        raise unusable(path, Row.LISTING, f"{key} has two names of one number", "correct it")
+    return names
 
 
 def _case(folder: Path, image: Path, label: Path) -> Case:
-    images: tuple[Path, ...] = (folder / image,)
-    name = case_name(images[0])
-    if not images[0].is_file():
-        images = tuple(sorted(images[0].parent.glob(f"{name}_[0-9][0-9][0-9][0-9].nii.gz")))
-    for path in (*(images or (folder / image,)), folder / label):
-        if not path.is_file():
-            raise UserError(f"{path}: not there, but listed in dataset.json; restore it or remove its entry")
-    return Case(name, images, folder / label)
+    return Case(_split(image)[0], image_files(folder / image), folder / label)
+
+
+def _split(path: Path) -> tuple[str, str]:
+    """Name and NIfTI suffix; that of another kind of file stays with the name."""
+    suffix = next((suffix for suffix in NIFTI_SUFFIXES if path.name.endswith(suffix)), "")
+    return path.name.removesuffix(suffix), suffix

@@ -1,5 +1,8 @@
 """Intensity normalisation of one channel."""
 
+import math
+from collections.abc import Iterable
+
 import numpy as np
 from pydantic import model_validator
 
@@ -35,7 +38,9 @@ def normalize(channel: np.ndarray, normalization: Normalization, mask: np.ndarra
     match normalization.name:
         case "ct":
             clipped = np.clip(channel, normalization.low, normalization.high)
-            return (clipped - np.float32(normalization.mean)) / np.float32(normalization.std)
+            clipped -= np.float32(normalization.mean)
+            clipped /= np.float32(normalization.std)
+            return clipped
         case "z_score":
             return _z_score(channel, mask)
         case "rescale_0_1":
@@ -48,8 +53,20 @@ def normalize(channel: np.ndarray, normalization: Normalization, mask: np.ndarra
 
 
 def _z_score(channel: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    inside = channel if mask is None or not mask.any() else channel[mask]
-    mean = inside.mean(dtype=np.float64)
-    deviation = max(float(inside.std(dtype=np.float64)), SMALLEST_DEVIATION)
-    normalized = (channel - np.float32(mean)) / np.float32(deviation)
-    return normalized if mask is None else np.where(mask, normalized, np.float32(0))
+    if mask is not None and not mask.any():
+        return np.zeros_like(channel)
+    # Plane by plane: sums in float64 of a large volume never take a float64 copy of it.
+    planes = [plane if mask is None else plane[inside] for plane, inside in _planes(channel, mask)]
+    count = sum(plane.size for plane in planes)
+    mean = sum(float(plane.sum(dtype=np.float64)) for plane in planes) / count
+    squares = sum(float(np.square(plane - mean, dtype=np.float64).sum()) for plane in planes)
+    deviation = max(math.sqrt(squares / count), SMALLEST_DEVIATION)
+    normalized = channel - np.float32(mean)
+    normalized /= np.float32(deviation)
+    if mask is not None:
+        normalized[~mask] = 0
+    return normalized
+
+
+def _planes(channel: np.ndarray, mask: np.ndarray | None) -> Iterable[tuple[np.ndarray, np.ndarray | None]]:
+    return zip(channel, mask if mask is not None else [None] * len(channel), strict=True)

@@ -1,98 +1,152 @@
 """The whole stage: every training case of a data set to shards, in parallel processes."""
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 
-from data_preprocessing.dataset import Case, Dataset, load_dataset
+from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Plan, folder_name, make_plan
-from data_preprocessing.prepare import place, prepare_image, prepare_label, read_case
-from data_preprocessing.shards import CaseRecord, FileRecord, Manifest, finish_folder, start_folder, write_case
-from data_preprocessing.task import Dimensions, TaskConfig
+from data_preprocessing.memory import estimate_memory, free_memory
+from data_preprocessing.plan import Plan
+from data_preprocessing.prepare import crop_and_normalize, place, prepare_label, read_case, resample_prepared
+from data_preprocessing.scheduler import Job, Outcome, run_jobs
+from data_preprocessing.shards import (
+    CaseRecord,
+    Manifest,
+    ShardType,
+    file_record,
+    filling,
+    finish_folder,
+    finished_case,
+    shard_key,
+    write_case,
+)
+from data_preprocessing.task import TaskConfig
 from data_preprocessing.volume_io import read_label
 
+LONGEST_TABLE = 2**20  # label numbers past this (of atlases) are searched, not looked up
 LIBRARIES = ("numpy", "scipy", "nibabel")  # their versions are recorded with the shards
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one run of preprocessing made."""
+    """What one run of preprocessing made: the records of the cases that are done, and the jobs that failed."""
 
     folder: Path
-    cases: int
-    bytes: int
-    class_voxels: dict[str, int]
+    records: Sequence[CaseRecord]
+    failures: Sequence[Outcome] = field(default=())
+
+    @property
+    def bytes(self) -> int:
+        """Size of all shards."""
+        return sum(file.size for record in self.records for file in record.files.values())
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What preprocessing may use: processes, and bytes of memory for all of them (None: most of what is free)."""
+
+    processes: int = 1
+    memory: int | None = None
 
 
 def preprocess(
     config: TaskConfig,
-    dim: Dimensions,
-    data: Path,
-    shards: Path,
-    n_jobs: int,
+    dataset: Dataset,
+    plan: Plan,
+    folder: Path,
+    resources: Resources,
+    shard_type: ShardType = "float32",
+    trust_grid: bool = False,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
-    """Turns the training cases of `config` under `data` into shards under `shards/taskNN_{dim}d`.
+    """Turns the training cases of `dataset` into shards in `folder`; cases that are there already are kept.
 
-    `on_case(done, total)` is called after each case. Raises UserError for the first case that cannot be used; the
-    folder then has no manifest, which training takes for incomplete.
+    `on_case(done, total)` is called after each case; `trust_grid` is that of `preprocess_case`. When a case fails the
+    others go on, the failure is in the summary, and the folder has no manifest, which training takes for incomplete.
+    Raises UserError when no case has foreground.
     """
-    dataset = load_dataset(data, config.dataset)
-    plan = make_plan(config, dataset, dim)
-    folder = shards / folder_name(config.task, dim)
-    start_folder(folder)
-    jobs = (delayed(preprocess_case)(case, dataset, plan, folder) for case in dataset.training)
-    files: dict[str, FileRecord] = {}
-    voxels = np.zeros(len(plan.classes), np.int64)
-    total = len(dataset.training)
-    # The order of results does not matter: the manifest is sorted.
-    results = Parallel(n_jobs=min(n_jobs, total), return_as="generator_unordered")(jobs)
-    for done, (record, written) in enumerate(results, start=1):
-        files |= written
-        voxels += np.array(record.class_voxels)
-        on_case(done, total)
-    if not voxels[1:].any():
-        raise UserError(f"{dataset.folder}: no label file holds any foreground voxel; check labels in dataset.json")
-    manifest = Manifest(
+    memory = resources.memory or free_memory()
+    jobs = [
+        Job(
+            case.name,
+            preprocess_case,
+            (case, dataset, plan, folder, shard_type, trust_grid),
+            estimate_memory(case, plan),
+        )
+        for case in dataset.training
+    ]
+    with filling(folder):
+        outcomes: list[Outcome[CaseRecord]] = []
+        for outcome in run_jobs(jobs, resources.processes, memory):
+            outcomes.append(outcome)
+            on_case(len(outcomes), len(jobs))
+        outcomes.sort(key=lambda outcome: outcome.name)
+        records = [outcome.result for outcome in outcomes if outcome.result is not None]
+        summary = Summary(folder, records, [outcome for outcome in outcomes if outcome.failure is not None])
+        if not summary.failures:
+            if not any(sum(record.class_voxels[1:]) for record in records):
+                raise UserError(f"{dataset.folder}: no label holds any foreground; check labels in dataset.json")
+            finish_folder(folder, plan, _manifest(config, plan, shard_type, records))
+    return summary
+
+
+def _manifest(config: TaskConfig, plan: Plan, shard_type: ShardType, records: Sequence[CaseRecord]) -> Manifest:
+    return Manifest(
+        config=config,
         config_hash=plan.config_hash,
+        shard_type=shard_type,
         versions={name: version(name) for name in LIBRARIES},
-        cases=[case.name for case in dataset.training],
-        files=dict(sorted(files.items())),
+        cases=[record.name for record in records],
+        files={name: file for record in records for name, file in record.files.items()},
     )
-    finish_folder(folder, plan, manifest)
-    size = sum(record.size for record in files.values())
-    return Summary(folder, total, size, dict(zip(plan.classes, voxels.tolist(), strict=True)))
 
 
-def preprocess_case(case: Case, dataset: Dataset, plan: Plan, folder: Path) -> tuple[CaseRecord, dict[str, FileRecord]]:
-    """Writes the shard of one training case; returns its record and the files written.
+def preprocess_case(
+    case: Case, dataset: Dataset, plan: Plan, folder: Path, shard_type: ShardType, trust_grid: bool = False
+) -> CaseRecord:
+    """Writes the shard of one training case, unless it is there already; returns its record.
 
-    Raises UserError when image or label cannot be used.
+    With `trust_grid` a label of another affine than its image's is taken to lie on the image all the same. Raises
+    UserError when image or label cannot be used.
     """
     if case.label is None:
         raise UserError(f"case {case.name}: has no label; training cases need one")
+    key = shard_key(plan, shard_type)
+    sources = {str(path.relative_to(dataset.folder)): path for path in (*case.images, case.label)}
+    finished = finished_case(folder, case.name, key, sources)
+    if finished is not None:
+        return finished
     volume = read_case(case, plan)
-    classes = class_indices(read_label(case.label, volume), dataset.labels, case.label)
+    classes = class_indices(read_label(case.label, volume, trust_grid), dataset.labels, case.label)
     placement = place(volume, plan)
-    image = prepare_image(volume, placement, plan)
+    affine = volume.source.affine.tolist()
+    normalized = crop_and_normalize(volume, placement, plan)
+    del volume  # a large scan is not kept in memory beside what becomes of it
+    image = resample_prepared(normalized, placement)
+    del normalized
     label = prepare_label(classes, placement, plan)
     record = CaseRecord(
         name=case.name,
-        image_files=[path.name for path in case.images],
-        affine=volume.source.affine.tolist(),
+        key=key,
+        affine=affine,
         shape=placement.shape,
         spacing=placement.spacing,
         crop_box=placement.box,
         shard_shape=image.shape[:3],
-        class_voxels=np.bincount(label.reshape(-1), minlength=len(plan.classes)).tolist(),
+        class_voxels=_class_voxels(label, len(plan.classes)),
+        sources={name: file_record(path) for name, path in sources.items()},
     )
-    return record, write_case(folder, image, label, record, seed=zlib.crc32(case.name.encode()))
+    return write_case(folder, image, label, record, shard_type, seed=zlib.crc32(case.name.encode()))
+
+
+def _class_voxels(label: np.ndarray, classes: int) -> list[int]:
+    # Plane by plane: bincount makes eight bytes of each voxel it is given.
+    return np.sum([np.bincount(plane.reshape(-1), minlength=classes) for plane in label], axis=0).tolist()
 
 
 def class_indices(labels: np.ndarray, names: dict[int, str], path: Path) -> np.ndarray:
@@ -100,12 +154,18 @@ def class_indices(labels: np.ndarray, names: dict[int, str], path: Path) -> np.n
 
     Raises UserError naming `path` for a number that `names` does not declare.
     """
-    numbers = np.array(list(names))
-    indices = np.searchsorted(numbers, labels).clip(max=len(numbers) - 1)
-    undeclared = np.unique(labels[numbers[indices] != labels])
-    if undeclared.size:
+    present = sorted(set().union(*(np.unique(plane).tolist() for plane in labels)))
+    undeclared = [number for number in present if number not in names]
+    if undeclared:
         raise UserError(
             f"{path}: label {', '.join(map(str, undeclared[:5]))} is not declared in dataset.json "
             f"({', '.join(f'{number}={name}' for number, name in names.items())}); declare it or correct the file"
         )
-    return indices.astype(np.uint8 if len(numbers) <= 256 else np.uint16)
+    dtype = np.uint8 if len(names) <= 256 else np.uint16
+    if present[-1] > LONGEST_TABLE:
+        return np.stack([np.searchsorted(list(names), plane).astype(dtype) for plane in labels])
+    table = np.zeros(present[-1] + 1, dtype)
+    for index, number in enumerate(names):
+        if number < len(table):
+            table[number] = index
+    return table[labels]

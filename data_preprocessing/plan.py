@@ -7,8 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from data_preprocessing.dataset import Dataset
+from data_preprocessing.dataset_rules import ct_intensities, needs_nonzero_mask, normalization_name, target_spacing
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
+from data_preprocessing.fingerprint import Fingerprint
+from data_preprocessing.network_planner import plan_for_dataset
 from data_preprocessing.normalize import Normalization
 from data_preprocessing.task import Dimensions, Strict, TaskConfig, TrainingDefaults
 from data_preprocessing.topology import Topology, plan_topology
@@ -38,7 +41,7 @@ class Plan(Strict):
     nonzero_mask: bool
     topology: Topology
     training: TrainingDefaults
-    config_hash: str = Field(description="of the task config the plan was made from")
+    config_hash: str = Field(description="of the task config, and of what was filled in where it is null")
 
     @property
     def foreground(self) -> tuple[str, ...]:
@@ -56,21 +59,42 @@ def folder_name(task: str, dim: Dimensions) -> str:
     return f"task{task}_{dim}d"
 
 
-def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions) -> Plan:
-    """Returns the plan of a 2D or 3D network for `dataset` under `config`; raises UserError where they do not fit."""
-    axis_order = coarsest_first(config.spacing_3d)
-    patch_3d = tuple(config.patch_size_3d[axis] for axis in axis_order)
-    spacing_3d = tuple(config.spacing_3d[axis] for axis in axis_order)
-    patch_size = patch_3d if dim == 3 else config.patch_size_2d
-    spacing = spacing_3d if dim == 3 else config.spacing_2d
-    topology = plan_topology(patch_size, spacing, config.features)
-    for size, factor in zip(patch_size, topology.downsampling, strict=True):
-        if size % factor:
-            raise UserError(
-                f"task {config.task}: patch_size_{dim}d {list(patch_size)} is not a multiple of "
-                f"{topology.downsampling}, by which the network downsamples; change it in the config"
-            )
-    return Plan(
+def needs_fingerprint(config: TaskConfig, dataset: Dataset, dim: Dimensions) -> list[str]:
+    """Returns the names of the fields that are null in `config` and that only the data set's fingerprint can fill in.
+
+    An empty list: `make_plan` needs no fingerprint. `spacing_3d` counts in 2D too, as the axis order follows from it.
+    """
+    names = [config.normalization or normalization_name(channel) for channel in dataset.channels]
+    patch_size = config.patch_size_3d if dim == 3 else config.patch_size_2d
+    missing = {
+        "spacing_3d": config.spacing_3d is None,
+        f"patch_size_{dim}d": patch_size is None,
+        "ct": config.ct is None and "ct" in names,
+        "nonzero_mask": config.nonzero_mask is None and "z_score" in names,
+    }
+    return [name for name, is_missing in missing.items() if is_missing]
+
+
+def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions, fingerprint: Fingerprint | None = None) -> Plan:
+    """Returns the plan of a 2D or 3D network for `dataset` under `config`, filled in from `fingerprint` where null.
+
+    Raises UserError where they do not fit, and ValueError where `needs_fingerprint` names a field and there is none.
+    """
+    missing = needs_fingerprint(config, dataset, dim)
+    if missing and fingerprint is None:
+        raise ValueError(f"task {config.task}: {', '.join(missing)} null in the config, and no fingerprint given")
+    spacing_zyx = config.spacing_3d or target_spacing(_known(fingerprint))
+    axis_order = coarsest_first(spacing_zyx)
+    spacing = tuple(spacing_zyx[axis] for axis in axis_order)
+    if dim == 2 and config.spacing_2d:
+        spacing = (spacing[0], *config.spacing_2d)
+    network = _stated_network(config, dim, axis_order, spacing[-dim:])
+    if network is None:
+        network = _planned_network(config, dataset, dim, axis_order, spacing, _known(fingerprint))
+    uses_mask = config.nonzero_mask
+    if uses_mask is None:
+        uses_mask = "nonzero_mask" in missing and needs_nonzero_mask(_known(fingerprint))
+    plan = Plan(
         task=config.task,
         dataset=config.dataset,
         dim=dim,
@@ -78,14 +102,18 @@ def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions) -> Plan:
         classes=tuple(dataset.labels.values()),
         label_values=tuple(dataset.labels),
         axis_order=axis_order,
-        patch_size=patch_size,
-        spacing=spacing,
-        normalization=tuple(_normalization(config, channel) for channel in dataset.channels),
-        nonzero_mask=config.nonzero_mask,
-        topology=topology,
+        patch_size=network[0],
+        spacing=spacing[-dim:],
+        normalization=tuple(
+            _normalization(config, channel, index, fingerprint) for index, channel in enumerate(dataset.channels)
+        ),
+        nonzero_mask=uses_mask,
+        topology=network[1],
         training=config.training,
-        config_hash=hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16],
+        config_hash="",
     )
+    content = config.model_dump_json() + (plan.model_dump_json() if missing else "")
+    return plan.model_copy(update={"config_hash": hashlib.sha256(content.encode()).hexdigest()[:16]})
 
 
 def coarsest_first(spacing: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -109,13 +137,58 @@ def write_plan(folder: Path, plan: Plan) -> None:
     write_model(folder / PLAN_NAME, plan)
 
 
-def _normalization(config: TaskConfig, channel: str) -> Normalization:
-    """Normalisation by modality: CT by the data set's statistics, all else by z-score (RULES "Preprocessing")."""
-    name = config.normalization or ("ct" if channel.strip().upper() == "CT" else "z_score")
+def _stated_network(
+    config: TaskConfig, dim: Dimensions, axis_order: tuple[int, int, int], spacing: tuple[float, ...]
+) -> tuple[tuple[int, ...], Topology] | None:
+    """Patch (voxels) and topology in network order as the config has them; None where its patch is null."""
+    stated, topology = (
+        (config.patch_size_3d, config.topology_3d) if dim == 3 else (config.patch_size_2d, config.topology_2d)
+    )
+    if stated is None:
+        return None
+    axes = axis_order if dim == 3 else (0, 1)  # in 2D the config leaves out the first axis
+    patch_size = tuple(stated[axis] for axis in axes)
+    if topology is not None:
+        strides = tuple(tuple(stride[axis] for axis in axes) for stride in topology.strides)
+        kernels = tuple(tuple(kernel[axis] for axis in axes) for kernel in topology.kernels)
+        return patch_size, Topology(strides=strides, kernels=kernels, features=topology.features)
+    by_rule = plan_topology(patch_size, spacing, config.features)
+    for size, factor in zip(patch_size, by_rule.downsampling, strict=True):
+        if size % factor:
+            raise UserError(
+                f"task {config.task}: patch_size_{dim}d {list(patch_size)} is not a multiple of "
+                f"{by_rule.downsampling}, by which the network downsamples; change it in the config"
+            )
+    return patch_size, by_rule
+
+
+def _planned_network(
+    config: TaskConfig,
+    dataset: Dataset,
+    dim: Dimensions,
+    axis_order: tuple[int, int, int],
+    spacing: tuple[float, ...],
+    fingerprint: Fingerprint,
+) -> tuple[tuple[int, ...], Topology]:
+    """Patch (voxels) and topology as the planner makes them, with the config's features where it has any."""
+    network = plan_for_dataset(fingerprint, len(dataset.labels), dim, axis_order, spacing)
+    topology = network.topology
+    if config.features:
+        stages = len(topology.strides)
+        features = (config.features + config.features[-1:] * stages)[:stages]
+        topology = topology.model_copy(update={"features": features})
+    return network.patch_size, topology
+
+
+def _normalization(config: TaskConfig, channel: str, index: int, fingerprint: Fingerprint | None) -> Normalization:
+    name = config.normalization or normalization_name(channel)
     if name != "ct":
         return Normalization(name=name)
-    if config.ct is None:
-        raise UserError(
-            f"task {config.task}: channel {channel} is CT, the config lacks ct: low, high, mean, std; add it"
-        )
-    return Normalization(name="ct", **config.ct.model_dump())
+    ct = config.ct or ct_intensities(_known(fingerprint), index)
+    return Normalization(name="ct", **ct.model_dump())
+
+
+def _known(fingerprint: Fingerprint | None) -> Fingerprint:
+    if fingerprint is None:
+        raise ValueError("a number must come from the fingerprint, and there is none")
+    return fingerprint

@@ -53,10 +53,23 @@ def place(volume: Volume, plan: Plan) -> Placement:
 
 def prepare_image(volume: Volume, placement: Placement, plan: Plan) -> np.ndarray:
     """Returns the network input `(D, H, W, C)`, float32: cropped, normalised, resampled, in that order."""
+    return resample_prepared(crop_and_normalize(volume, placement, plan), placement)
+
+
+def crop_and_normalize(volume: Volume, placement: Placement, plan: Plan) -> np.ndarray:
+    """Returns the cropped and normalised image `(D, H, W, C)`, float32, at the spacing of the file."""
     image = crop(volume.array.transpose(*plan.axis_order, 3), placement.box)
     mask = nonzero_mask(image) if plan.nonzero_mask else None
-    channels = [normalize(image[..., index], how, mask) for index, how in enumerate(plan.normalization)]
-    normalized = np.stack(channels, axis=-1)
+    if image.shape[3] == 1:  # the case of large CT volumes: one copy less
+        return normalize(image[..., 0], plan.normalization[0], mask)[..., np.newaxis]
+    normalized = np.empty(image.shape, np.float32)
+    for index, how in enumerate(plan.normalization):
+        normalized[..., index] = normalize(image[..., index], how, mask)
+    return normalized
+
+
+def resample_prepared(normalized: np.ndarray, placement: Placement) -> np.ndarray:
+    """Returns the image of `crop_and_normalize` at the spacing of the network."""
     return resample_image(normalized, placement.prepared_shape, placement.spacing, placement.prepared_spacing)
 
 

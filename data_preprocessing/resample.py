@@ -4,7 +4,7 @@ The operator of an axis is the spline interpolation of the identity, so the resu
 `skimage.transform.resize(order, mode="edge", anti_aliasing=False)`, at the speed of a matrix product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +12,9 @@ from scipy import ndimage
 
 ANISOTROPY = 3.0  # spacing ratio from which the coarsest axis is resampled apart (nnU-Net, Nature Methods 2021)
 NEAREST, LINEAR, CUBIC = 0, 1, 3
+NEGLIGIBLE = 1e-9  # of an operator whose rows sum to 1
+BLOCK_ROWS = 64
+SLAB_VOXELS = 2**22  # voxels that are in memory as class scores at once
 
 
 def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> tuple[int, ...]:
@@ -31,7 +34,8 @@ def interpolation_orders(order: int, spacing: Sequence[float], target: Sequence[
     orders = [order] * len(spacing)
     for candidate in (spacing, target):
         if max(candidate) / min(candidate) > ANISOTROPY:
-            orders[int(np.argmax(candidate))] = NEAREST
+            if sorted(candidate)[-2] < max(candidate):  # with two coarsest axes there is no plane (nnU-Net v2)
+                orders[int(np.argmax(candidate))] = NEAREST
             break
     return tuple(orders)
 
@@ -47,6 +51,9 @@ def axis_operator(source: int, target: int, order: int) -> np.ndarray:
         ndimage.zoom(column, target / source, order=order, mode="nearest", grid_mode=True) for column in identity
     ]
     operator = np.stack(columns, axis=1).astype(np.float32)
+    # A spline reaches along the whole axis, ever more faintly: what changes no float32 result would cost most of the
+    # time, as a product with denormal numbers is some twenty times slower.
+    operator[np.abs(operator) < NEGLIGIBLE] = 0
     operator.setflags(write=False)  # shared by all callers through the cache
     return operator
 
@@ -62,12 +69,25 @@ def resample(volume: np.ndarray, shape: Sequence[int], orders: Sequence[int]) ->
 
 
 def _apply_operator(operator: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
+    """`volume` with `axis` multiplied by `operator`, in blocks of rows that each need only the voxels beside them."""
+    shape = list(volume.shape)
+    shape[axis] = len(operator)
+    result = np.empty(shape, np.float32)
     depth, height, width = volume.shape
-    if axis == 0:
-        return (operator @ volume.reshape(depth, height * width)).reshape(-1, height, width)
-    if axis == 1:
-        return np.matmul(operator, volume)
-    return (volume.reshape(depth * height, width) @ operator.T).reshape(depth, height, -1)
+    for start in range(0, len(operator), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        used = np.flatnonzero(operator[rows].any(axis=0))
+        columns = slice(int(used[0]), int(used[-1]) + 1)
+        block = operator[rows, columns]
+        if axis == 0:
+            flat, target = volume.reshape(depth, height * width), result.reshape(len(operator), height * width)
+            np.matmul(block, flat[columns], out=target[rows])
+        elif axis == 1:
+            np.matmul(block, volume[:, columns], out=result[:, rows])
+        else:
+            flat, target = volume.reshape(depth * height, width), result.reshape(depth * height, len(operator))
+            np.matmul(flat[:, columns], block.T, out=target[:, rows])
+    return result
 
 
 def resample_image(
@@ -80,11 +100,13 @@ def resample_image(
     if image.shape[:3] == tuple(shape):
         return image
     orders = interpolation_orders(CUBIC, spacing, target)
-    resampled = np.empty((*shape, image.shape[3]), np.float32)
+    channels = []
     for channel in range(image.shape[3]):
         values = image[..., channel]
-        np.clip(resample(values, shape, orders), values.min(), values.max(), out=resampled[..., channel])
-    return resampled
+        resampled = resample(values, shape, orders)
+        channels.append(np.clip(resampled, values.min(), values.max(), out=resampled))
+    # A single channel, the case of large CT volumes, is not copied once more.
+    return channels[0][..., np.newaxis] if len(channels) == 1 else np.stack(channels, axis=-1)
 
 
 def resample_label(
@@ -97,11 +119,44 @@ def resample_label(
     if label.shape == tuple(shape):
         return label
     orders = interpolation_orders(LINEAR, spacing, target)
-    best = np.full(tuple(shape), -1.0, np.float32)
-    winner = np.zeros(tuple(shape), label.dtype)
-    for value in np.unique(label):
-        share = resample(label == value, shape, orders)
-        wins = share > best
-        best[wins] = share[wins]
-        winner[wins] = value
-    return winner
+
+    def scores(planes: slice) -> Iterator[tuple[int, np.ndarray]]:
+        source = label[planes]
+        for value in np.unique(source):
+            yield value, (source == value).astype(np.float32)
+
+    return likeliest_class(scores, label.shape, shape, orders, label.dtype)
+
+
+Scores = Callable[[slice], Iterable[tuple[int, np.ndarray]]]
+"""For a range of source planes: each class that may win there, with its score `(planes, h, w)`, float32."""
+
+
+def likeliest_class(
+    scores: Scores,
+    source_shape: Sequence[int],
+    shape: Sequence[int],
+    orders: Sequence[int],
+    dtype: np.dtype | type,
+    slab_voxels: int = SLAB_VOXELS,
+) -> np.ndarray:
+    """Returns, on `shape` `(D, H, W)`, the class whose resampled score is highest; the first of equals.
+
+    Works slab by slab of the first axis and class by class, so that the scores of all classes are never in memory at
+    the full shape. `orders` are the spline orders of the axes, 0 or 1: a slab then needs only the planes beside it.
+    """
+    depth, height, width = shape
+    result = np.empty((depth, height, width), dtype)
+    operator = axis_operator(source_shape[0], depth, orders[0])
+    slab = max(1, slab_voxels // (height * width))
+    for start in range(0, depth, slab):
+        rows = operator[start : start + slab]
+        used = np.flatnonzero(rows.any(axis=0))
+        planes = slice(int(used[0]), int(used[-1]) + 1)
+        winner, best = result[start : start + slab], np.full((len(rows), height, width), -np.inf, np.float32)
+        for value, score in scores(planes):
+            along_depth = _apply_operator(rows[:, planes], score, axis=0)
+            resampled = resample(along_depth, best.shape, orders)
+            np.copyto(winner, value, where=resampled > best)
+            np.maximum(best, resampled, out=best)
+    return result

@@ -1,11 +1,16 @@
 """The shard format: what preprocessing leaves for training, one group of NPY files a case.
 
-`<case>_x.npy` image, float32 `(D, H, W, C)`; `<case>_y.npy` class indices, `(D, H, W, 1)`, uint8 (uint16 past 255
-classes); `<case>_f.npy` foreground voxels, int32 `(rows, 3)`; `<case>.json` where the case came from; beside them
-`plan.json` and, written last, `manifest.json`.
+`<case>_x.npy` image, float32 or float16 `(D, H, W, C)`; `<case>_y.npy` class indices, `(D, H, W, 1)`, uint8 (uint16
+past 255 classes); `<case>_f.npy` foreground voxels, int32 `(rows, 3)`; `<case>.json`, written after them, where the
+case came from; beside them `plan.json` and, written last of all, `manifest.json`.
 """
 
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel
@@ -13,24 +18,17 @@ from pydantic import BaseModel
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import checksum, read_model, write_array, write_model
-from data_preprocessing.plan import Plan, read_plan, write_plan
+from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
+from data_preprocessing.task import TaskConfig
 
 MANIFEST_NAME = "manifest.json"
+LOCK_NAME = ".lock"
 ROWS_PER_CLASS = 500
 NO_FOREGROUND = -1
 
-
-class CaseRecord(BaseModel):
-    """Where one case's shard came from. Shapes and box are `(z, y, x)` in network axis order, spacing in mm."""
-
-    name: str
-    image_files: list[str]
-    affine: list[list[float]]
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    crop_box: Box
-    shard_shape: tuple[int, int, int]
-    class_voxels: list[int]
+ShardType = Literal["float32", "float16"]
+# What a shard's content depends on; a change to the rest of the plan leaves the shards as they are.
+SHARD_FIELDS = {"format", "dim", "channels", "label_values", "axis_order", "spacing", "normalization", "nonzero_mask"}
 
 
 class FileRecord(BaseModel):
@@ -40,10 +38,30 @@ class FileRecord(BaseModel):
     sha256: str
 
 
+class CaseRecord(BaseModel):
+    """Where one case's shard came from. Shapes and box are `(z, y, x)` in network axis order, spacing in mm.
+
+    `key` stands for all settings the shard was made with, `sources` and `files` for the files read and written.
+    """
+
+    name: str
+    key: str
+    affine: list[list[float]]
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    crop_box: Box
+    shard_shape: tuple[int, int, int]
+    class_voxels: list[int]
+    sources: dict[str, FileRecord]
+    files: dict[str, FileRecord] = {}
+
+
 class Manifest(BaseModel):
     """All that a complete shard folder holds; its absence says that preprocessing did not finish."""
 
+    config: TaskConfig
     config_hash: str
+    shard_type: ShardType
     versions: dict[str, str]
     cases: list[str]
     files: dict[str, FileRecord]
@@ -69,16 +87,44 @@ def record_path(folder: Path, case: str) -> Path:
     return folder / f"{case}.json"
 
 
+def shard_key(plan: Plan, shard_type: ShardType) -> str:
+    """Returns a short hash of all settings that the content of a shard depends on."""
+    return hashlib.sha256((plan.model_dump_json(include=SHARD_FIELDS) + shard_type).encode()).hexdigest()[:16]
+
+
+def file_record(path: Path) -> FileRecord:
+    """Returns size and checksum of a file."""
+    return FileRecord(size=path.stat().st_size, sha256=checksum(path))
+
+
 def write_case(
-    folder: Path, image: np.ndarray, label: np.ndarray, record: CaseRecord, seed: int
-) -> dict[str, FileRecord]:
-    """Writes one case, image `(D, H, W, C)` and class indices `(D, H, W)`; returns what was written, by file name."""
-    write_array(image_path(folder, record.name), image.astype(np.float32, copy=False))
+    folder: Path, image: np.ndarray, label: np.ndarray, record: CaseRecord, shard_type: ShardType, seed: int
+) -> CaseRecord:
+    """Writes one case, image `(D, H, W, C)` and class indices `(D, H, W)`; returns its record with the files in it.
+
+    The record is written last: where it is, the case is complete.
+    """
+    write_array(image_path(folder, record.name), image.astype(shard_type, copy=False))
     write_array(label_path(folder, record.name), label[..., np.newaxis])
     write_array(foreground_path(folder, record.name), foreground_table(label, seed))
-    write_model(record_path(folder, record.name), record)
-    paths = [path(folder, record.name) for path in (image_path, label_path, foreground_path, record_path)]
-    return {path.name: FileRecord(size=path.stat().st_size, sha256=checksum(path)) for path in paths}
+    paths = [path(folder, record.name) for path in (image_path, label_path, foreground_path)]
+    complete = record.model_copy(update={"files": {path.name: file_record(path) for path in paths}})
+    write_model(record_path(folder, record.name), complete)
+    return complete
+
+
+def finished_case(folder: Path, name: str, key: str, sources: dict[str, Path]) -> CaseRecord | None:
+    """Returns the record of a case that is complete, made with the settings of `key` from these files; else None."""
+    path = record_path(folder, name)
+    if not path.is_file():
+        return None
+    try:
+        record = read_model(path, CaseRecord, remedy="")
+    except UserError:  # of another version
+        return None
+    if record.key != key or not _all_there(folder, record.files):
+        return None
+    return record if record.sources == {name: file_record(source) for name, source in sources.items()} else None
 
 
 def foreground_table(label: np.ndarray, seed: int) -> np.ndarray:
@@ -109,23 +155,50 @@ def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     if manifest.config_hash != plan.config_hash:
         raise UserError(f"{folder}: plan.json and manifest.json come from different configs; {remedy}")
     for name, record in manifest.files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != record.size:
-            raise UserError(f"{path}: missing or of the wrong size; {remedy}")
+        if not _all_there(folder, {name: record}):
+            raise UserError(f"{folder / name}: missing or of the wrong size; {remedy}")
     return plan, manifest
 
 
-def start_folder(folder: Path) -> None:
-    """Makes `folder` ready for new shards: until `finish_folder` it counts as incomplete."""
+def check_config(folder: Path, manifest: Manifest, config: TaskConfig, remedy: str) -> None:
+    """Raises UserError, ending in `remedy`, when the shards were made with another config, and says what differs.
+
+    How to train is no matter of the shards.
+    """
+    made, wanted = manifest.config.model_dump(exclude={"training"}), config.model_dump(exclude={"training"})
+    differing = [f"{name} is {wanted[name]}, was {made[name]}" for name in wanted if wanted[name] != made[name]]
+    if differing:
+        raise UserError(f"{folder}: the shards were made with another config ({'; '.join(differing)}); {remedy}")
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Makes `folder` and keeps it for this process: until `finish_folder` it counts as incomplete.
+
+    Raises UserError when another process is filling it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    with open(folder / LOCK_NAME, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another preprocess.py is writing there; wait for it or stop it") from None
+        (folder / MANIFEST_NAME).unlink(missing_ok=True)
+        for leftover in folder.glob(".*.*.*"):  # temporary files of a run that was killed
+            leftover.unlink()
+        yield
 
 
 def finish_folder(folder: Path, plan: Plan, manifest: Manifest) -> None:
     """Writes the plan and, last, the manifest, and removes the shards of cases that are no longer in the data set."""
-    write_plan(folder, plan)
-    write_model(folder / MANIFEST_NAME, manifest)
-    kept = {*manifest.files, MANIFEST_NAME, "plan.json"}
+    kept = {*manifest.files, *(f"{case}.json" for case in manifest.cases), MANIFEST_NAME, PLAN_NAME}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in (".npy", ".json"):
             path.unlink()
+    write_plan(folder, plan)
+    write_model(folder / MANIFEST_NAME, manifest)
+
+
+def _all_there(folder: Path, files: dict[str, FileRecord]) -> bool:
+    sizes = {name: (folder / name).stat().st_size if (folder / name).is_file() else None for name in files}
+    return all(sizes[name] == record.size for name, record in files.items())

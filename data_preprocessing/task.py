@@ -1,5 +1,7 @@
 """What `configs/*.yaml` may say about a task, and how `--task` finds the file."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +18,9 @@ NormalizationName = Literal["ct", "z_score", "rescale_0_1", "rgb", "none"]
 
 
 class Strict(BaseModel):
-    """A model that refuses fields it does not know, so that a misspelt one is told and not ignored."""
+    """A model that refuses fields it does not know, so that a misspelt one is told and not ignored, and NaN or Inf."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CTIntensities(Strict):
@@ -50,23 +52,76 @@ class TrainingDefaults(Strict):
         return self.batch_size_2d if dim == 2 else self.batch_size_3d
 
 
+class StatedTopology(Strict):
+    """The stages of a U-Net as a config states them, the highest resolution first; axes in array order."""
+
+    strides: Annotated[tuple[tuple[PositiveInt, ...], ...], Field(min_length=1)]
+    kernels: tuple[tuple[PositiveInt, ...], ...]
+    features: tuple[PositiveInt, ...]
+
+    @model_validator(mode="after")
+    def _one_entry_a_stage(self) -> "StatedTopology":
+        stages = len(self.strides)
+        if not stages == len(self.kernels) == len(self.features):
+            raise ValueError(
+                f"strides ({stages}), kernels ({len(self.kernels)}) and features ({len(self.features)}) must have as "
+                "many entries, one a stage"
+            )
+        if any(step != 1 for step in self.strides[0]):
+            raise ValueError(f"the first stage keeps the resolution: its stride is all 1, not {list(self.strides[0])}")
+        if any(size % 2 == 0 for kernel in self.kernels for size in kernel):
+            raise ValueError("kernels must be odd")
+        return self
+
+    def check_patch(self, patch: Sequence[int]) -> None:
+        """Raises ValueError where `patch` has another number of axes or cannot be divided by the strides."""
+        if any(len(entry) != len(patch) for entry in (*self.strides, *self.kernels)):
+            raise ValueError(f"each stride and kernel must have {len(patch)} numbers")
+        factors = [math.prod(steps) for steps in zip(*self.strides, strict=True)]
+        if any(size % factor for size, factor in zip(patch, factors, strict=True)):
+            raise ValueError(f"its strides divide by {factors}, the patch {list(patch)} is not a multiple of that")
+
+
 class TaskConfig(Strict):
     """One task: the only home of a number about its data set.
 
-    Patch sizes are voxels and spacings millimetres, both in array order `(z, y, x)` of the RAS+ volume, `(y, x)` in 2D.
+    Patch sizes are voxels and spacings millimetres, both in array order `(z, y, x)` of the RAS+ volume; in 2D they are
+    those of the two in-plane axes, `(y, x)` where the slices are axial. What is null is filled in from the fingerprint.
     """
 
     task: Annotated[str, Field(pattern=r"^\d{2,3}$")]
     dataset: Annotated[str, Field(min_length=1, description="folder of the data set under --data")]
-    patch_size_3d: tuple[PositiveInt, PositiveInt, PositiveInt]
-    spacing_3d: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
-    patch_size_2d: tuple[PositiveInt, PositiveInt]
-    spacing_2d: tuple[PositiveFloat, PositiveFloat]
-    ct: CTIntensities | None = None
+    patch_size_3d: tuple[PositiveInt, PositiveInt, PositiveInt] | None
+    spacing_3d: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None
+    patch_size_2d: tuple[PositiveInt, PositiveInt] | None
+    spacing_2d: tuple[PositiveFloat, PositiveFloat] | None = Field(description="null: that of 3D, in plane")
+    ct: CTIntensities | None = Field(default=None, description="null: collected, where a channel is CT")
     normalization: NormalizationName | None = Field(default=None, description="null: by the modality of each channel")
-    nonzero_mask: bool = Field(default=False, description="z-score over the nonzero region only, 0 stays outside")
+    nonzero_mask: bool | None = Field(
+        default=None, description="z-score over the nonzero region only, 0 stays outside; null: by how much is zero"
+    )
     features: tuple[PositiveInt, ...] | None = Field(default=None, description="channels a stage; null: 32 doubling")
+    topology_3d: StatedTopology | None = Field(default=None, description="null: by rule from patch and spacing")
+    topology_2d: StatedTopology | None = None
     training: TrainingDefaults = TrainingDefaults()
+
+    @model_validator(mode="after")
+    def _topology_fits(self) -> "TaskConfig":
+        for dim, topology, patch in (
+            (3, self.topology_3d, self.patch_size_3d),
+            (2, self.topology_2d, self.patch_size_2d),
+        ):
+            if topology is None:
+                continue
+            if self.features is not None:
+                raise ValueError(f"features and topology_{dim}d both state the channels a stage; remove features")
+            if patch is None:
+                raise ValueError(f"topology_{dim}d needs its patch_size_{dim}d")
+            try:
+                topology.check_patch(patch)
+            except ValueError as error:
+                raise ValueError(f"topology_{dim}d: {error}") from None
+        return self
 
 
 def load_task(task: str) -> TaskConfig:
@@ -95,6 +150,6 @@ def _config_path(task: str) -> Path:
 def _read_yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-45
         first_line = str(error).splitlines()[0]
         raise UserError(f"{path}: not valid YAML ({first_line}); correct it") from None

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from data_preprocessing.dataset import load_dataset
 from data_preprocessing.phantom import Options, write_dataset
-from data_preprocessing.pipeline import preprocess
+from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.plan import make_plan
 from data_preprocessing.task import Dimensions, TaskConfig
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,6 +22,7 @@ spacing_3d: [1.5, 1.5, 1.5]
 patch_size_2d: [24, 16]
 spacing_2d: [1.5, 1.5]
 features: [4, 8]
+nonzero_mask: false
 training: {epochs: 2, steps_per_epoch: 3, batch_size_2d: 4}
 """
 
@@ -54,5 +57,7 @@ def small_shards(tmp_path_factory: pytest.TempPathFactory, small_config: TaskCon
     folder = tmp_path_factory.mktemp("shards")
     dimensions: tuple[Dimensions, ...] = (2, 3)
     for dim in dimensions:
-        preprocess(small_config, dim, small_data, folder, n_jobs=1)
+        dataset = load_dataset(small_data, small_config.dataset)
+        plan = make_plan(small_config, dataset, dim)
+        preprocess(small_config, dataset, plan, folder / plan.name, Resources())
     return folder

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -122,6 +123,12 @@ def test_help_does_not_wait_for_heavy_libraries(script):
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
+def give_it_the_label(path, number):
+    voxels = np.asarray(nib.load(path).dataobj).copy()
+    voxels[0, 0, 0] = number
+    nib.save(nib.Nifti1Image(voxels, nib.load(path).affine), path)
+
+
 class TestMistakes:
     """What a user gets wrong: one line, status 2, nothing half written."""
 
@@ -136,6 +143,48 @@ class TestMistakes:
 
     def test_training_without_shards(self, tmp_path):
         refused(run("train.py", "--shards", tmp_path), "task01_3d", "preprocess.py --task 01")
+
+    def test_training_on_shards_of_another_config(self, small_config_file, small_shards, tmp_path):
+        changed = tmp_path / "changed.yaml"
+        changed.write_text(small_config_file.read_text().replace("[1.5, 1.5, 1.5]", "[1.5, 1.5, 2.5]"))
+        done = run("train.py", "--task", changed, "--shards", small_shards, "--results", tmp_path / "results")
+        refused(done, "another config", "spacing_3d", "preprocess.py")
+        assert not (tmp_path / "results").exists()
+
+    @pytest.fixture
+    def own_data(self, small_data, tmp_path):
+        shutil.copytree(small_data, tmp_path / "data")
+        return tmp_path / "data"
+
+    def preprocess(self, small_config_file, data, *options):
+        shards = data.parent / "shards"
+        done = run("preprocess.py", "--task", small_config_file, "--data", data, "--shards", shards, *options)
+        assert not shards.exists()
+        return done
+
+    def test_a_truncated_image(self, small_config_file, own_data):
+        image = own_data / "Task90_Small" / "imagesTr" / "phantom_001.nii.gz"
+        image.write_bytes(image.read_bytes()[:-100])
+        refused(self.preprocess(small_config_file, own_data), str(image), "truncated", "copy it again")
+
+    def test_a_label_that_is_not_declared(self, small_config_file, own_data):
+        label = own_data / "Task90_Small" / "labelsTr" / "phantom_003.nii.gz"
+        give_it_the_label(label, 9)
+        refused(self.preprocess(small_config_file, own_data), str(label), "label 9", "declare it")
+
+    def test_all_problems_at_once_in_one_table(self, small_config_file, own_data):
+        for case in ("phantom_001", "phantom_003"):
+            give_it_the_label(own_data / "Task90_Small" / "labelsTr" / f"{case}.nii.gz", 9)
+        (own_data / "Task90_Small" / "imagesTr" / "phantom_002.nii.gz").write_bytes(b"")
+        done = self.preprocess(small_config_file, own_data, "--verify", "--json")
+        assert done.status == 2
+        report = json.loads(done.out)
+        assert report["errors"] == 3
+        assert {finding["case"] for finding in report["findings"]} == {"phantom_001", "phantom_002", "phantom_003"}
+        table = self.preprocess(small_config_file, own_data, "--verify")
+        assert table.status == 2
+        assert "3 errors" in table.out
+        assert table.err.splitlines()[-1].endswith("correct them")
 
     def test_predicting_without_a_model(self, tmp_path):
         refused(run("predict.py", "--results", tmp_path), str(tmp_path / "task01_3d" / "fold_0"), "train.py")
@@ -158,3 +207,51 @@ class TestMistakes:
 
     def test_a_misspelt_option(self):
         refused(run("train.py", "--epoch", "many"), "--epoch")
+
+
+@pytest.fixture
+def planned_config():
+    """Where `--plan` writes the config of task 97; removed again."""
+    path = ROOT / "configs" / "task97.yaml"
+    assert not path.exists()
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_a_data_set_nobody_configured_is_planned_and_preprocessed(small_data, planned_config, tmp_path):
+    shutil.copytree(small_data / "Task90_Small", tmp_path / "Task97_Mine")
+    places = ["--data", tmp_path, "--shards", tmp_path / "shards"]
+    planned = run_well("preprocess.py", "--plan", "--task", "Task97_Mine", *places)
+    assert str(planned_config) in planned.out
+    run_well("preprocess.py", "--task", 97, *places, "--report", tmp_path / "sheet.png")
+    plan = json.loads((tmp_path / "shards" / "task97_3d" / "plan.json").read_text())
+    assert plan["dataset"] == "Task97_Mine"
+    assert (tmp_path / "sheet.png").exists()
+    refused(run("preprocess.py", "--plan", "--task", "Task97_Mine", *places), "task97.yaml")
+
+
+def test_a_raw_folder_of_nnunet_is_planned_and_preprocessed(small_data, planned_config, tmp_path):
+    source, raw = small_data / "Task90_Small", tmp_path / "Dataset097_Mine"
+    for kind in ("imagesTr", "labelsTr"):
+        (raw / kind).mkdir(parents=True)
+        for path in (source / kind).iterdir():
+            suffix = "_0000" if kind == "imagesTr" else ""
+            shutil.copy(path, raw / kind / path.name.replace(".nii.gz", f"{suffix}.nii.gz"))
+    description = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1, "lesion": 2}}
+    (raw / "dataset.json").write_text(json.dumps({**description, "file_ending": ".nii.gz", "numTraining": 6}))
+    places = ["--from-nnunet", raw, "--shards", tmp_path / "shards"]
+    run_well("preprocess.py", "--plan", *places)
+    run_well("preprocess.py", "--task", 97, "--data", tmp_path, "--shards", tmp_path / "shards")
+    record = json.loads((tmp_path / "shards" / "task97_3d" / "phantom_000.json").read_text())
+    assert set(record["sources"]) == {"imagesTr/phantom_000_0000.nii.gz", "labelsTr/phantom_000.nii.gz"}
+
+
+def test_numbers_that_a_config_leaves_open_are_collected_and_printed(small_data, small_config_file, tmp_path):
+    config = tmp_path / "open.yaml"
+    text = small_config_file.read_text().replace("spacing_3d: [1.5, 1.5, 1.5]", "spacing_3d: null")
+    config.write_text(text.replace("nonzero_mask: false", "nonzero_mask: null"))
+    done = run_well("preprocess.py", "--task", config, "--data", small_data, "--shards", tmp_path / "shards")
+    assert "spacing_3d, nonzero_mask" in done.out
+    plan = json.loads((tmp_path / "shards" / "task90_3d" / "plan.json").read_text())
+    assert plan["spacing"] != [1.5, 1.5, 1.5]
+    assert (tmp_path / "shards" / "task90_fingerprint" / "fingerprint.json").exists()

@@ -90,6 +90,7 @@ def _patches(
         )
         for volume in (image, label)
     )
+    image = fn.cast(image, dtype=types.FLOAT)  # shards may be float16
     if augmentation != "none":
         image, label = augment(image, label, plan.dim)
     image_shape = (*plan.patch_size, len(plan.channels))

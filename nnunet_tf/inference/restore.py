@@ -1,14 +1,12 @@
 """From the logits of the network's grid to class indices on the scan's own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import Placement, restore_label
-from data_preprocessing.resample import LINEAR, axis_operator, interpolation_orders, resample
-
-SLAB_VOXELS = 2**22  # output voxels that are in memory as floats at once
+from data_preprocessing.resample import LINEAR, SLAB_VOXELS, interpolation_orders, likeliest_class
 
 
 def classes_on_grid(
@@ -16,30 +14,16 @@ def classes_on_grid(
 ) -> np.ndarray:
     """Returns the likeliest class `(D, H, W)` of `logits` `(d, h, w, classes)` resampled to `shape`.
 
-    Works slab by slab and class by class, so that all classes are never in memory at the full shape. The type is uint8,
-    uint16 past 256 classes; `orders` are the spline orders of the axes, 0 or 1.
+    The type is uint8, uint16 past 256 classes; `orders` are the spline orders of the axes, 0 or 1.
     """
-    depth, height, width = shape
-    result = np.empty((depth, height, width), np.uint8 if logits.shape[3] <= 256 else np.uint16)
-    operator = axis_operator(logits.shape[0], depth, orders[0])
-    slab = max(1, slab_voxels // (height * width))
-    for start in range(0, depth, slab):
-        rows = operator[start : start + slab]
-        used = np.flatnonzero(rows.any(axis=0))
-        first, last = used[0], used[-1] + 1
-        best = None
-        for index in range(logits.shape[3]):
-            source = np.ascontiguousarray(logits[first:last, ..., index])
-            values = np.tensordot(rows[:, first:last], source, axes=1)
-            values = resample(values, (len(rows), height, width), orders)
-            if best is None:
-                best = values
-                result[start : start + slab] = 0
-            else:
-                wins = values > best
-                result[start : start + slab][wins] = index
-                np.maximum(best, values, out=best)
-    return result
+    classes = logits.shape[3]
+
+    def scores(planes: slice) -> Iterator[tuple[int, np.ndarray]]:
+        for index in range(classes):
+            yield index, np.ascontiguousarray(logits[planes, ..., index])
+
+    dtype = np.uint8 if classes <= 256 else np.uint16
+    return likeliest_class(scores, logits.shape[:3], shape, orders, dtype, slab_voxels)
 
 
 def restore(logits: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
 
 USER_ERROR_STATUS = 2
@@ -40,7 +41,11 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_fold(self) -> None:
         """Adds `--fold`."""
-        self.add_argument("--fold", type=int, default=0, choices=range(5), help="cross-validation fold, of 5")
+        self.add_argument("--fold", type=whole_number, default=0, help="cross-validation fold, the first is 0")
+
+    def add_folds(self) -> None:
+        """Adds `--nfolds`."""
+        self.add_argument("--nfolds", type=folds, default=FOLDS, help="folds of the cross-validation")
 
     def add_folder(self, name: str, content: str) -> None:
         """Adds `--data`, `--shards` or `--results`, which default to the folder of that name."""
@@ -54,11 +59,19 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument("--amp", action="store_true", help="mixed precision: float16 on a GPU, bfloat16 on a CPU")
 
 
+def whole_number(text: str) -> int:
+    """Returns a whole number, 0 or more, from the command line."""
+    return _at_least(text, 0)
+
+
 def positive_int(text: str) -> int:
     """Returns a whole number above 0 from the command line."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
+    return _at_least(text, 1)
+
+
+def folds(text: str) -> int:
+    """Returns a number of folds, 2 or more, from the command line."""
+    return _at_least(text, 2)
 
 
 def positive_float(text: str) -> float:
@@ -69,6 +82,12 @@ def positive_float(text: str) -> float:
 def overlap(text: str) -> float:
     """Returns the share of a window that its neighbour covers, from 0 to 0.95, from the command line."""
     return _float_between(text, 0, 0.95, "a share from 0 to 0.95")
+
+
+def _at_least(text: str, smallest: int) -> int:
+    if not text.isdecimal() or int(text) < smallest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {smallest} on")
+    return int(text)
 
 
 def _float_between(text: str, low: float, high: float, what: str) -> float:

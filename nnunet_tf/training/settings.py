@@ -18,6 +18,7 @@ class TrainingSettings(Strict):
     """What a run was asked for, kept in the model folder. `batch_size` is that of one worker."""
 
     fold: int
+    folds: int
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     batch_size: PositiveInt

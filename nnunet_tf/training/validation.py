@@ -35,7 +35,7 @@ def validate(job: Job, network: keras.Model, group: Group) -> Summary:
 
 
 def _case_counts(predictor: Predictor, shards: Path, case: str) -> np.ndarray:
-    image = np.load(image_path(shards, case), allow_pickle=False)
+    image = np.load(image_path(shards, case), allow_pickle=False).astype(np.float32, copy=False)
     truth = np.load(label_path(shards, case), allow_pickle=False)[..., 0]
     prediction = predictor.logits(image).argmax(axis=-1)
     return overlap_counts(prediction, truth, range(1, len(predictor.plan.classes)))

@@ -1,7 +1,8 @@
 import pytest
 
+from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
-from nnunet_tf.data.folds import FOLDS, split
+from nnunet_tf.data.folds import split
 
 CASES = [f"case_{index:02d}" for index in range(23)]
 

@@ -77,6 +77,15 @@ def test_random_patches_reach_both_ends_of_the_volume(tmp_path, plan):
     assert starts == {(z, y, x) for z in range(3) for y in range(3) for x in range(3)}
 
 
+def test_float16_shards_become_float32_batches(tmp_path, plan):
+    label = np.zeros((20, 30, 25))
+    write_shard(tmp_path, "case", np.full(label.shape, 0.1), label)
+    write_array(image_path(tmp_path, "case"), np.load(image_path(tmp_path, "case")).astype(np.float16))
+    ((images, _),) = take(training_batches(tmp_path, plan, ["case"], 2, seed=0, augmentation="none"), 1)
+    assert images.dtype == np.float32
+    np.testing.assert_array_equal(images, np.float32(np.float16(0.1)))
+
+
 def test_a_volume_smaller_than_the_patch_is_padded_with_zeros_in_its_middle(tmp_path, plan):
     write_shard(tmp_path, "small", np.ones((11, 20, 10)), np.ones((11, 20, 10)))
     ((images, labels),) = take(training_batches(tmp_path, plan, ["small"], 2, seed=0, augmentation="none"), 1)

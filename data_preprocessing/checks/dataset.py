@@ -1,0 +1,115 @@
+"""The check of a whole data set: every problem of every case in one go."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
+
+from data_preprocessing.checks.case import Expected, check_case
+from data_preprocessing.checks.finding import Finding, Unusable, worst_first
+from data_preprocessing.checks.listing import (
+    check_classes,
+    check_count,
+    check_folds,
+    check_names,
+    check_test_images,
+)
+from data_preprocessing.dataset import (
+    Case,
+    description_file,
+    image_files,
+    list_cases,
+    read_channels,
+    read_json,
+    read_labels,
+)
+from data_preprocessing.defaults import FOLDS
+from data_preprocessing.nnunet_raw import load_nnunet_raw
+from data_preprocessing.open_dataset import is_nnunet_raw
+from data_preprocessing.task import Dimensions
+
+Part = TypeVar("Part")
+
+BYTES_WORTH_A_PROCESS = 64 * 2**20  # of files: starting a process takes as long as checking so many
+
+
+def check_dataset(
+    name: str,
+    dim: Dimensions,
+    data: Path,
+    n_jobs: int,
+    trust_grid: bool = False,
+    folds: int = FOLDS,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Finding]:
+    """Returns every problem of the data set `data/name` and of its training cases, worst first.
+
+    Where one file cannot be read, or dataset.json not be understood in part, the rest is checked all the same. With
+    `trust_grid` a label of another affine than its image's is a warning. At most `n_jobs` processes hold one file each;
+    `on_case(done, total)` is called after each case.
+    """
+    try:
+        path = description_file(data, name)
+        read_json(path)
+    except Unusable as refusal:
+        return [refusal.finding]
+    findings: list[Finding] = []
+    expected = Expected(
+        _attempt(read_channels, path, findings) or (), _attempt(read_labels, path, findings) or {}, dim, trust_grid
+    )
+    if is_nnunet_raw(path.parent):  # its cases are what is there: no list to check
+        cases = list(load_nnunet_raw(path.parent).training)
+        findings += [finding.at(path) for finding in check_folds(len(cases), folds)]
+    else:
+        listed = _attempt(list_cases, path, findings)
+        if listed is None:
+            return worst_first(findings)
+        cases = listed
+        findings += [finding.at(path) for finding in _check_listing(path, cases, folds)]
+    once = list(dict.fromkeys(cases))
+    numbers = []
+    jobs = (delayed(check_case)(case, expected) for case in once)
+    parallel = Parallel(n_jobs=min(n_jobs, _useful_processes(once)), return_as="generator_unordered")
+    for done, report in enumerate(parallel(jobs), start=1):
+        findings += report.findings
+        if report.numbers is not None:
+            numbers.append(report.numbers)
+        on_case(done, len(once))
+    findings += [finding.at(path) for finding in check_classes(numbers, expected.labels)]
+    return worst_first(findings)
+
+
+def _useful_processes(cases: list[Case]) -> int:
+    files = (file for case in cases for file in case.files)
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    return min(len(cases), 1 + size // BYTES_WORTH_A_PROCESS)
+
+
+def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) -> Part | None:
+    """One part of dataset.json; what is wrong with it goes to `findings`."""
+    try:
+        return read(path)
+    except Unusable as refusal:
+        findings.append(refusal.finding)
+        return None
+
+
+def _check_listing(path: Path, cases: list[Case], folds: int) -> list[Finding]:
+    content = read_json(path)
+    training = {file.resolve() for case in cases for file in case.images}
+    return [
+        *check_names([case.name for case in cases]),
+        *check_test_images(training, _test_images(path, content)),
+        *check_count(content.get("numTraining"), [len(cases), len(content["training"])]),
+        *check_folds(len({case.name for case in cases}), folds),
+    ]
+
+
+def _test_images(path: Path, content: dict[str, Any]) -> set[Path]:
+    """The Decathlon lists test images by their paths; others wrap them as they do training images."""
+    listed = content.get("test")
+    entries = listed if isinstance(listed, list) else []
+    entries = [entry.get("image") if isinstance(entry, dict) else entry for entry in entries]
+    images = [path.parent / entry for entry in entries if isinstance(entry, str)]
+    return {file.resolve() for image in images for file in image_files(image)}

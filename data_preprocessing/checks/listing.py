@@ -1,0 +1,64 @@
+"""Checks of what dataset.json says against what is there, and of all cases together."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from data_preprocessing.checks.finding import Finding, Row, error, warning
+
+
+def check_there(path: Path) -> list[Finding]:
+    """A file that is listed but not there."""
+    if path.is_file():
+        return []
+    return [error(Row.LISTING, "not there, but listed in dataset.json", "restore it or remove its entry")]
+
+
+def check_names(names: Sequence[str]) -> list[Finding]:
+    """Two images to train on, or to predict, of one name: the second would overwrite what is made of the first."""
+    return [
+        error(Row.LISTED_TWICE, f"{name} is there twice", "remove or rename one of them")
+        for name, times in Counter(names).items()
+        if times > 1
+    ]
+
+
+def check_test_images(training: Collection[Path], test: Collection[Path]) -> list[Finding]:
+    """Training images that are listed as test images too."""
+    return [
+        warning(Row.LISTED_TWICE, f"{path.name} is a training and a test image", "remove it from one of the lists")
+        for path in sorted(set(training) & set(test))
+    ]
+
+
+def check_count(stated: object, listed: Sequence[int]) -> list[Finding]:
+    """A numTraining that is none of the counts that it can mean: with macOS's `._*` files, and without."""
+    if stated is None or stated in listed:
+        return []
+    problem = f"numTraining is {stated}, but {listed[0]} training cases are listed"
+    return [warning(Row.LISTING, problem, "the list is used; correct the number")]
+
+
+def check_folds(cases: int, folds: int) -> list[Finding]:
+    """Fewer cases than cross-validation has folds."""
+    if cases >= folds:
+        return []
+    problem = f"{cases} training case{'s' * (cases != 1)} cannot be split into {folds} folds"
+    return [error(Row.FEW_CASES, problem, "add cases, or make fewer folds with --nfolds")]
+
+
+def check_classes(found: Collection[frozenset[int]], names: Mapping[int, str]) -> list[Finding]:
+    """Classes that no label file has; `found` holds the numbers in each of those that could be read."""
+    if not found:
+        return []
+    present = frozenset[int]().union(*found)
+    if not present - {0}:
+        remedy = "check the label files, and labels in dataset.json"
+        return [error(Row.NO_FOREGROUND, "no label file holds any foreground", remedy)]
+    return [
+        warning(
+            Row.ABSENT_CLASS, f"class {number} ({name}) is in no label file", "remove it, or add cases that have it"
+        )
+        for number, name in names.items()
+        if number and number not in present
+    ]

@@ -1,0 +1,109 @@
+"""Checks of voxel values: intensities of an image, numbers of a label."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_preprocessing.checks.finding import Finding, Row, error, warning
+
+LABEL_TOLERANCE = 1e-3  # float labels this close to an integer are that integer
+HIGHEST_RESCALED = 1.0  # Hounsfield units of air are -1000, of bone over 1000: nothing of a body fits under 1
+VALUES_LISTED = 5  # of undeclared labels in one line
+EXPORT = "export the labels as 0, 1, 2, ..."
+PART = 2**20  # voxels looked at in one go, so that no second volume is needed
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """Lowest and highest value of one channel, NaN where it has any."""
+
+    channel: str
+    lowest: float
+    highest: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether no voxel is NaN or infinite."""
+        return bool(np.isfinite([self.lowest, self.highest]).all())
+
+
+def measure(channel: str, stored: np.ndarray, slope: float = 1.0, intercept: float = 0.0) -> Intensities:
+    """Returns the range of `slope * stored + intercept` in float32, without making a volume of it."""
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 becomes infinite, and is reported as such
+        ends = np.array([stored.min(), stored.max()]).astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    return Intensities(channel, float(ends.min()), float(ends.max()))
+
+
+def check_finite(intensities: Iterable[Intensities]) -> list[Finding]:
+    """NaN or infinity, in a float image or out of a scaling."""
+    if all(channel.finite for channel in intensities):
+        return []
+    return [error(Row.NOT_FINITE, "contains NaN or Inf", "replace those voxels by the background value")]
+
+
+def check_constant(intensities: Intensities) -> list[Finding]:
+    """A channel without any contrast."""
+    if not intensities.finite or intensities.lowest < intensities.highest:
+        return []
+    problem = f"channel {intensities.channel} is {intensities.lowest:g} everywhere"
+    return [warning(Row.CONSTANT, problem, "remove the case if it is not meant to be blank")]
+
+
+def check_hounsfield(intensities: Intensities) -> list[Finding]:
+    """A channel called CT whose values are not Hounsfield units."""
+    low, high = intensities.lowest, intensities.highest
+    if not is_ct(intensities.channel) or not intensities.finite or low < 0 or low == high:
+        return []
+    how = "lie in [0, 1]: rescaled?" if high <= HIGHEST_RESCALED else "are never negative: shifted?"
+    problem = f"its modality is CT, but its values {how} (from {low:g} to {high:g})"
+    return [warning(Row.NOT_HOUNSFIELD, problem, "convert it to Hounsfield units, or correct the modality")]
+
+
+def is_ct(channel: str) -> bool:
+    """Returns whether the name of a channel says that its values are Hounsfield units."""
+    return channel.strip().upper() == "CT"
+
+
+def check_label_values(voxels: np.ndarray) -> list[Finding]:
+    """Label values of any shape and type that are no label numbers: negative, NaN, infinite or fractional."""
+    findings = []
+    if any(_fractional(part) for part in _parts(voxels)):
+        findings.append(error(Row.FRACTIONAL_LABEL, "fractional label values (interpolated?)", EXPORT))
+    lowest, highest = voxels.min(), voxels.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        findings.append(error(Row.NEGATIVE_LABEL, "NaN or infinite label values", EXPORT))
+    elif lowest < -LABEL_TOLERANCE:
+        findings.append(error(Row.NEGATIVE_LABEL, f"negative label value {lowest:g}", EXPORT))
+    return findings
+
+
+def _fractional(part: np.ndarray) -> bool:
+    if part.dtype.kind != "f":
+        return False
+    finite = part[np.isfinite(part)]
+    return bool((np.abs(finite - np.rint(finite)) > LABEL_TOLERANCE).any())
+
+
+def label_numbers(voxels: np.ndarray) -> frozenset[int]:
+    """Returns the numbers in label voxels that passed `check_label_values`."""
+    found: set[int] = set()
+    for part in _parts(voxels):
+        found.update(int(number) for number in np.unique(np.rint(part) if part.dtype.kind == "f" else part))
+    return frozenset(found)
+
+
+def _parts(voxels: np.ndarray) -> Iterator[np.ndarray]:
+    flat = voxels.ravel(order="K")  # in the order of memory: no copy
+    return (flat[start : start + PART] for start in range(0, flat.size, PART))
+
+
+def check_declared(numbers: Iterable[int], names: Mapping[int, str]) -> list[Finding]:
+    """Label numbers that dataset.json does not name."""
+    undeclared = sorted(set(numbers) - set(names))
+    if not undeclared:
+        return []
+    listed = ", ".join(map(str, undeclared[:VALUES_LISTED])) + ", ..." * (len(undeclared) > VALUES_LISTED)
+    declared = ", ".join(f"{number}={name}" for number, name in names.items())
+    problem = f"label {listed} is not declared in dataset.json ({declared})"
+    return [error(Row.UNDECLARED_LABEL, problem, "declare it or correct the file")]

@@ -1,0 +1,182 @@
+"""The fingerprint of a data set: what the planner, and a config that leaves numbers out, are filled in from."""
+
+import hashlib
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from joblib import Parallel, delayed
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from data_preprocessing.crop import bounding_box, crop
+from data_preprocessing.dataset import Case, Dataset
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model, write_model
+from data_preprocessing.task import Strict
+from data_preprocessing.volume_io import read_image, read_label
+
+FINGERPRINT_NAME = "fingerprint.json"
+# Foreground voxels a channel, over the whole data set. nnU-Net v2 takes 10^8 (400 MB a channel); with 10^7 a percentile
+# of the sample lies within 0.005 points of that of all voxels.
+SAMPLED_VOXELS = 10_000_000
+LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+
+
+class CaseGeometry(Strict):
+    """Size of one case; all in array order `(z, y, x)` of the RAS+ volume, spacing in mm."""
+
+    name: str
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    box_shape: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(description="of the nonzero box")
+    box_share: float = Field(gt=0, le=1, description="voxels of the nonzero box / voxels of the volume")
+
+
+class ChannelIntensities(Strict):
+    """Foreground voxels of one channel, pooled over the cases, in the units of the image files."""
+
+    mean: float
+    std: float
+    low: float = Field(description="0.5 percentile")
+    high: float = Field(description="99.5 percentile")
+
+
+class Fingerprint(Strict):
+    """What is known of a data set after reading every training case once; cases are sorted by name."""
+
+    format: Literal[1] = 1
+    dataset: str
+    channels: tuple[str, ...]
+    cases: tuple[CaseGeometry, ...]
+    intensities: tuple[ChannelIntensities, ...] = Field(description="one a channel")
+    files_hash: str = Field(default="", description="of names, sizes and times of the files it was collected from")
+
+
+def collect(
+    dataset: Dataset,
+    n_jobs: int,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+    trust_grid: bool = False,
+) -> Fingerprint:
+    """Returns the fingerprint of the training cases of `dataset`, read in `n_jobs` processes, one case at a time each.
+
+    It does not depend on `n_jobs`. `on_case(done, total)` is called after each case. Every case gives the same number
+    of foreground voxels, drawn with replacement, so that small structures count as much as large ones; source:
+    nnU-Net v2, `DatasetFingerprintExtractor`. `trust_grid` is that of `read_label`. Raises UserError for a case that
+    cannot be used, and where no label has any foreground.
+    """
+    total = len(dataset.training)
+    samples = max(1, SAMPLED_VOXELS // total)
+    jobs = (delayed(collect_case)(case, dataset, samples, trust_grid) for case in dataset.training)
+    results = Parallel(n_jobs=min(n_jobs, total), return_as="generator_unordered")(jobs)
+    geometries: dict[str, CaseGeometry] = {}
+    drawn: dict[str, np.ndarray] = {}
+    for done, (geometry, voxels) in enumerate(results, start=1):
+        geometries[geometry.name], drawn[geometry.name] = geometry, voxels
+        on_case(done, total)
+    names = sorted(geometries)
+    if not any(len(voxels) for voxels in drawn.values()):
+        raise UserError(f"{dataset.folder}: no label file holds any foreground voxel; check labels in dataset.json")
+    return Fingerprint(
+        dataset=dataset.folder.name,
+        channels=dataset.channels,
+        cases=tuple(geometries[name] for name in names),
+        intensities=tuple(
+            channel_intensities(np.concatenate([drawn[name][:, channel] for name in names]))
+            for channel in range(len(dataset.channels))
+        ),
+        files_hash=files_hash(dataset),
+    )
+
+
+def collect_case(
+    case: Case, dataset: Dataset, samples: int, trust_grid: bool = False
+) -> tuple[CaseGeometry, np.ndarray]:
+    """Returns the size of one case and the values of `samples` of its foreground voxels, float32 `(samples, channel)`.
+
+    Foreground is what any label number but 0 marks inside the nonzero box; without any, the second array is empty. The
+    draw depends on the case's name only. Raises UserError when image or label cannot be used.
+    """
+    if case.label is None:
+        raise UserError(f"case {case.name}: has no label; training cases need one")
+    volume = read_image(case.images)
+    image = volume.array
+    if image.shape[3] != len(dataset.channels):
+        raise UserError(
+            f"{case.images[0]}: {image.shape[3]} channel{'s' * (image.shape[3] != 1)} where dataset.json lists "
+            f"{len(dataset.channels)} ({', '.join(dataset.channels)}); correct one of them"
+        )
+    depth, height, width = image.shape[:3]
+    box = bounding_box((image != 0).any(axis=-1))
+    box_depth, box_height, box_width = (stop - start for start, stop in box)
+    geometry = CaseGeometry(
+        name=case.name,
+        shape=(depth, height, width),
+        spacing=volume.spacing,
+        box_shape=(box_depth, box_height, box_width),
+        box_share=box_depth * box_height * box_width / (depth * height * width),
+    )
+    foreground = crop(image, box)[crop(read_label(case.label, volume, trust_grid) > 0, box)]
+    if not len(foreground):
+        return geometry, foreground
+    random = np.random.default_rng(zlib.crc32(case.name.encode()))
+    return geometry, foreground[random.integers(len(foreground), size=samples)]
+
+
+def channel_intensities(voxels: np.ndarray) -> ChannelIntensities:
+    """Returns mean, deviation and percentiles of the values `voxels` `(N,)` of one channel."""
+    low, high = np.percentile(voxels, (LOW_PERCENTILE, HIGH_PERCENTILE))
+    return ChannelIntensities(
+        mean=float(voxels.mean(dtype=np.float64)),
+        std=float(voxels.std(dtype=np.float64)),
+        low=float(low),
+        high=float(high),
+    )
+
+
+def files_hash(dataset: Dataset) -> str:
+    """Returns a hash of channels and of name, size and time of change of every training file.
+
+    A stored fingerprint with the same `files_hash` needs no collecting again.
+    """
+    digest = hashlib.sha256(repr(dataset.channels).encode())
+    for case in dataset.training:
+        for path in case.files:
+            status = path.stat()
+            digest.update(f"{case.name} {path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def load_or_collect(
+    folder: Path,
+    dataset: Dataset,
+    n_jobs: int,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+    trust_grid: bool = False,
+) -> Fingerprint:
+    """Returns the fingerprint kept in `folder` if it is still that of `dataset`, else collects it and keeps it there.
+
+    Raises UserError as `collect` does.
+    """
+    if (folder / FINGERPRINT_NAME).is_file():
+        try:
+            kept = read_fingerprint(folder, remedy="")
+            if kept.files_hash == files_hash(dataset):
+                return kept
+        except UserError:  # of another version: collected anew
+            pass
+    fingerprint = collect(dataset, n_jobs, on_case, trust_grid)
+    write_fingerprint(folder, fingerprint)
+    return fingerprint
+
+
+def read_fingerprint(folder: Path, remedy: str) -> Fingerprint:
+    """Returns the fingerprint kept in `folder`; raises UserError, ending in `remedy`, where there is none."""
+    return read_model(folder / FINGERPRINT_NAME, Fingerprint, remedy)
+
+
+def write_fingerprint(folder: Path, fingerprint: Fingerprint) -> None:
+    """Writes the fingerprint into `folder` as `fingerprint.json`, atomically."""
+    write_model(folder / FINGERPRINT_NAME, fingerprint)

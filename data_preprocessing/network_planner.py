@@ -1,0 +1,174 @@
+"""Patch size, topology and batch size that fit a data set and a GPU: the method of nnU-Net v2's experiment planner.
+
+Formulas and constants are those of `nnunetv2.experiment_planning.experiment_planners.default_experiment_planner` and
+`network_topology` (Isensee et al., Nature Methods 2021; RULES "Planning").
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_preprocessing.dataset_rules import median_shape
+from data_preprocessing.errors import UserError
+from data_preprocessing.fingerprint import Fingerprint
+from data_preprocessing.task import Dimensions
+from data_preprocessing.topology import MAX_FEATURES, SMALLEST_SPLIT, Topology
+
+GPU_MEMORY_GB = 8.0
+SMALLEST_LONE_SPLIT = 12  # an axis that would be halved alone needs more voxels
+ANISOTROPY = 2.0
+START_VOXELS = {2: 2048**2, 3: 256**3}
+# Feature-map values of one network that fill 8 GB at the batch size named.
+REFERENCE_VALUES = {2: 85_000_000, 3: 560_000_000}
+REFERENCE_BATCH = {2: 12, 3: 2}
+REFERENCE_GB = 8.0
+SMALLEST_BATCH = 2
+DATASET_SHARE = 0.05  # one batch shows at most this share of the data set's voxels
+BASE_FEATURES = 32
+CONVOLUTIONS_PER_STAGE = 2
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """One network; axes in network order. `median_shape` is what its patches are cut from, in voxels."""
+
+    patch_size: tuple[int, ...]
+    topology: Topology
+    batch_size: int
+    median_shape: tuple[float, ...]
+    start_patch: tuple[int, ...]
+    memory_batch: int
+    dataset_batch: int
+
+
+def plan_for_dataset(
+    fingerprint: Fingerprint,
+    classes: int,
+    dim: Dimensions,
+    axis_order: tuple[int, int, int],
+    spacing: tuple[float, ...],
+    gpu_memory_gb: float = GPU_MEMORY_GB,
+) -> NetworkPlan:
+    """Returns the network for a data set resampled to `spacing`: all three axes, mm, in network order.
+
+    `classes` counts the background. A 2D network sees slices across the first axis. Raises UserError for a 3D network
+    of single slices, and where the memory is too small.
+    """
+    shape = median_shape(fingerprint, axis_order, spacing)
+    if dim == 3 and shape[0] == 1:
+        raise UserError(f"{fingerprint.dataset}: single slices, and a 3D network needs volumes; use --dim 2")
+    voxels = math.prod(shape) * len(fingerprint.cases)
+    return plan_network(spacing[-dim:], shape[-dim:], voxels, classes, gpu_memory_gb)
+
+
+def plan_network(
+    spacing: Sequence[float],
+    shape: Sequence[float],
+    dataset_voxels: float,
+    classes: int,
+    gpu_memory_gb: float = GPU_MEMORY_GB,
+) -> NetworkPlan:
+    """Returns the network for cases of median `shape` (voxels) and `spacing` (mm), both in network axis order.
+
+    The patch starts proportional to 1 / spacing, with the volume of 256^3 voxels (2D: 2048^2), at most `shape`. While
+    two patches need more than the memory, the axis of largest patch / shape shrinks by one step of what the network can
+    halve. The batch then fills the memory, with at most 5 % of `dataset_voxels`, and at least 2 patches. Raises
+    UserError where no patch is small enough, and for cases too small to be halved.
+    """
+    dim = len(spacing)
+    budget = REFERENCE_VALUES[dim] * gpu_memory_gb / REFERENCE_GB
+    patch, topology = fit_topology(start_patch(spacing, shape), spacing)
+    start = patch
+    while feature_values(patch, topology, classes) * SMALLEST_BATCH / REFERENCE_BATCH[dim] > budget:
+        smaller, topology = _shrink(patch, topology, spacing, shape)
+        if math.prod(smaller) >= math.prod(patch):
+            raise UserError(f"--gpu-memory {gpu_memory_gb:g}: too little for a patch of {_times(patch)}; give more")
+        patch = smaller
+    if len(topology.strides) == 1:
+        raise UserError(f"a patch of {_times(patch)} voxels cannot be halved, as a U-Net must; give larger cases")
+    memory_batch = round(budget / feature_values(patch, topology, classes) * REFERENCE_BATCH[dim])
+    dataset_batch = round(dataset_voxels * DATASET_SHARE / math.prod(patch))
+    return NetworkPlan(
+        patch_size=patch,
+        topology=topology,
+        batch_size=max(min(memory_batch, dataset_batch), SMALLEST_BATCH),
+        median_shape=tuple(shape),
+        start_patch=start,
+        memory_batch=memory_batch,
+        dataset_batch=dataset_batch,
+    )
+
+
+def start_patch(spacing: Sequence[float], shape: Sequence[float]) -> tuple[float, ...]:
+    """Returns the patch proportional to 1 / `spacing` (mm) of 256^3 or 2048^2 voxels, at most `shape` (voxels)."""
+    dim = len(spacing)
+    scale = (START_VOXELS[dim] * math.prod(spacing)) ** (1 / dim)
+    return tuple(min(round(scale / mm), size) for mm, size in zip(spacing, shape, strict=True))
+
+
+def fit_topology(patch: Sequence[float], spacing: Sequence[float]) -> tuple[tuple[int, ...], Topology]:
+    """Returns `patch` padded to what the network can halve, and the topology for it and `spacing` (mm).
+
+    An axis is halved while it has 8 voxels and is under twice as coarse as the finest that has; one left alone needs
+    12. Its kernel is 1 until its spacing comes under twice the finest of all, 3 from then on; the bottleneck's is 3.
+    """
+    dim = len(patch)
+    sizes, spacings = list(patch), list(spacing)
+    strides: list[tuple[int, ...]] = [(1,) * dim]
+    kernels: list[tuple[int, ...]] = []
+    kernel = [1] * dim
+    while axes := _axes_to_halve(sizes, spacings):
+        finest = min(spacings)
+        kernel = [3 if was == 3 or mm / finest < ANISOTROPY else 1 for was, mm in zip(kernel, spacings, strict=True)]
+        kernels.append(tuple(kernel))
+        strides.append(tuple(2 if axis in axes else 1 for axis in range(dim)))
+        for axis in axes:
+            sizes[axis] = math.ceil(sizes[axis] / 2)
+            spacings[axis] *= 2
+    kernels.append((3,) * dim)
+    features = tuple(min(BASE_FEATURES * 2**stage, MAX_FEATURES[dim]) for stage in range(len(strides)))
+    topology = Topology(strides=tuple(strides), kernels=tuple(kernels), features=features)
+    padded = tuple(math.ceil(size / factor) * factor for size, factor in zip(patch, topology.downsampling, strict=True))
+    return padded, topology
+
+
+def feature_values(patch: Sequence[int], topology: Topology, classes: int) -> int:
+    """Returns how many values all convolutions of the U-Net put out for one patch: the measure of its memory.
+
+    Source: `compute_conv_feature_map_size` of dynamic-network-architectures' `PlainConvUNet`, without deep supervision.
+    """
+    sizes = list(patch)
+    total, deepest = 0, len(topology.strides) - 1
+    for level, (stride, features) in enumerate(zip(topology.strides, topology.features, strict=True)):
+        sizes = [size // step for size, step in zip(sizes, stride, strict=True)]
+        encoder = CONVOLUTIONS_PER_STAGE
+        decoder = 0 if level == deepest else CONVOLUTIONS_PER_STAGE + 1  # one more to upsample
+        total += (encoder + decoder) * features * math.prod(sizes)
+    return total + classes * math.prod(patch)
+
+
+def _axes_to_halve(sizes: Sequence[float], spacings: Sequence[float]) -> list[int]:
+    large = [axis for axis, size in enumerate(sizes) if size >= SMALLEST_SPLIT]
+    if not large:
+        return []
+    finest = min(spacings[axis] for axis in large)
+    axes = [axis for axis in large if spacings[axis] / finest < ANISOTROPY]
+    return [] if len(axes) == 1 and sizes[axes[0]] < SMALLEST_LONE_SPLIT else axes
+
+
+def _shrink(
+    patch: Sequence[int], topology: Topology, spacing: Sequence[float], shape: Sequence[float]
+) -> tuple[tuple[int, ...], Topology]:
+    """One step smaller: the step is what the network of the next smaller patch can halve, so that none is skipped."""
+    axis = max(range(len(patch)), key=lambda axis: (patch[axis] / shape[axis], axis))
+    smaller = list(patch)
+    smaller[axis] -= topology.downsampling[axis]
+    if smaller[axis] < 1:
+        return tuple(patch), topology
+    _, next_topology = fit_topology(smaller, spacing)
+    smaller[axis] = patch[axis] - next_topology.downsampling[axis]
+    return fit_topology(smaller, spacing)
+
+
+def _times(sizes: Sequence[float]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)

@@ -1,0 +1,109 @@
+"""Opening a NIfTI file, through nibabel: read once and whole, so that damage anywhere in it is seen."""
+
+import math
+import warnings
+import zlib
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.arrayproxy import ArrayProxy
+from nibabel.filebasedimages import ImageFileError
+from nibabel.imageglobals import logger as nibabel_logger
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+
+from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN, check_format, check_length
+from data_preprocessing.checks.finding import Row, refuse, unusable
+from data_preprocessing.checks.geometry import Grid, check_affine
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_FORMAT = 31  # zlib's number for gzip with its checksum
+
+nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the checks tell what matters of it
+
+NiftiImage: TypeAlias = nib.Nifti1Image | nib.Nifti2Image
+
+
+def case_name(path: Path) -> str:
+    """Returns a file's name without its NIfTI suffix; raises UserError for another kind of file."""
+    for suffix in NIFTI_SUFFIXES:
+        if path.name.endswith(suffix):
+            return path.name.removesuffix(suffix)
+    raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file", "give .nii.gz or .nii")
+
+
+def load_nifti(path: Path) -> NiftiImage:
+    """Returns the whole file, read into memory and checked: complete, undamaged, with a usable affine.
+
+    Raises Unusable, a UserError, naming the file and what is wrong with it.
+    """
+    image, grid = open_nifti(path)
+    refuse(path, *check_affine(grid))
+    return image
+
+
+def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
+    """Returns the whole file, read into memory, and its grid, on which nothing has been checked yet.
+
+    Raises Unusable for a file that is missing, incomplete or damaged, or does not hold one real number a voxel.
+    """
+    case_name(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise unusable(path, Row.LISTING, "no such file", "correct the path") from None
+    except OSError as error:
+        raise unusable(path, Row.LISTING, f"cannot be read ({error.strerror})", "check the file") from None
+    if not content:
+        raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
+    compressed = content.startswith(GZIP_MAGIC)
+    if compressed != path.name.endswith(".gz"):
+        kind, suffix = ("gzip", ".nii.gz") if compressed else ("not gzip", ".nii")
+        raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {case_name(path)}{suffix}")
+    return _parse(path, _decompress(path, content) if compressed else content)
+
+
+def _decompress(path: Path, content: bytes) -> bytes:
+    """Every gzip member to its end, where its checksum is; bytes after the last one do not matter."""
+    members = []
+    while content.startswith(GZIP_MAGIC):
+        stream = zlib.decompressobj(wbits=GZIP_FORMAT)
+        try:
+            members.append(stream.decompress(content))
+        except zlib.error as error:
+            raise unusable(path, Row.GZIP_DAMAGED, f"truncated or damaged ({error})", COPY_AGAIN) from None
+        if not stream.eof:
+            raise unusable(path, Row.GZIP_TRUNCATED, "truncated or damaged (gzip data without an end)", COPY_AGAIN)
+        content = stream.unused_data
+    return b"".join(members)
+
+
+def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
+    second_version = content[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # header size 540, either endianness
+    kind = nib.Nifti2Image if second_version else nib.Nifti1Image
+    try:
+        with warnings.catch_warnings(action="ignore"):  # checks tell what matters
+            header = kind.header_class(content[: kind.header_class.template_dtype.itemsize], check=False)
+            refuse(path, *check_format(header))
+            image: NiftiImage = kind.from_bytes(content)
+            pixdim = np.array(header["pixdim"][1:4], np.float64)
+        expected = stored(image).offset + stored(image).dtype.itemsize * math.prod(image.shape)
+        refuse(path, *check_length(len(content), expected))
+    except (ImageFileError, HeaderDataError, WrapStructError, ValueError, OverflowError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise unusable(path, Row.NOT_NIFTI, f"not a valid NIfTI file ({reason})", CONVERT_AGAIN) from None
+    return image, Grid(spatial_shape(image), image.affine, image.header, pixdim)
+
+
+def stored(image: NiftiImage) -> ArrayProxy:
+    """Returns the voxels as they are in the file, before slope and intercept."""
+    return cast(ArrayProxy, image.dataobj)
+
+
+def spatial_shape(image: NiftiImage) -> tuple[int, int, int]:
+    """Returns the file's `(i, j, k)` extent; missing axes count 1."""
+    i, j, k = (*image.shape, 1, 1)[:3]
+    return i, j, k

@@ -1,0 +1,124 @@
+"""Small volumes, files and data sets that the tests of this folder share."""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from data_preprocessing.dataset import Case, Dataset
+from data_preprocessing.errors import UserError
+from data_preprocessing.task import TaskConfig
+
+RAS_SHAPE = (3, 4, 5)  # (x, y, z), all different, so that no two axes can be confused
+RAS_SPACING = (0.5, 1.5, 2.5)  # mm along (x, y, z), all different and exact in binary
+TURN = np.array([[0.936, -0.2896, 0.2], [0.3136, 0.945, -0.0926], [-0.1622, 0.1494, 0.9754]])  # about 20 degrees
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file lays out its voxels: its axis `i` runs along RAS axis `axes[i]`, in direction `signs[i]`."""
+
+    axes: tuple[int, ...]
+    signs: tuple[int, ...]
+    oblique: bool = False
+
+    def __str__(self):
+        code = "".join(
+            "RAS"[axis] if sign > 0 else "LPI"[axis] for axis, sign in zip(self.axes, self.signs, strict=True)
+        )
+        return f"{code}-oblique" if self.oblique else code
+
+    def voxels(self, ras: np.ndarray) -> np.ndarray:
+        """Returns RAS `(x, y, z, ...)` voxels in the file's order `(i, j, k, ...)`."""
+        flips = tuple(slice(None, None, sign) for sign in self.signs)
+        return ras.transpose(*self.axes, *range(3, ras.ndim))[flips]
+
+    def affine(self, ras_shape: Sequence[int] = RAS_SHAPE, ras_spacing: Sequence[float] = RAS_SPACING) -> np.ndarray:
+        """Returns the affine that puts those voxels at the same world positions (mm) in every layout."""
+        affine = np.eye(4)
+        affine[:3, :3] = 0
+        for column, (axis, sign) in enumerate(zip(self.axes, self.signs, strict=True)):
+            affine[axis, column] = sign * ras_spacing[axis]
+            if sign < 0:
+                affine[axis, 3] = (ras_shape[axis] - 1) * ras_spacing[axis]
+        affine[:3, 3] += (-7.0, 11.0, 3.0)
+        if self.oblique:
+            rotation, _, transposed = np.linalg.svd(TURN)
+            affine[:3] = rotation @ transposed @ affine[:3]
+        return affine
+
+
+LAYOUTS = [
+    Layout(axes, signs) for axes in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
+]  # all 48
+OBLIQUE = [Layout((0, 1, 2), (1, 1, 1), oblique=True), Layout((2, 0, 1), (-1, 1, -1), oblique=True)]
+RAS, LPS = Layout((0, 1, 2), (1, 1, 1)), Layout((0, 1, 2), (-1, -1, 1))
+
+
+def anatomy(shape: Sequence[int] = RAS_SHAPE, dtype: type = np.int16) -> np.ndarray:
+    """Returns RAS `(x, y, z)` voxels that all differ, from 1 up."""
+    return np.arange(1, np.prod(shape) + 1).reshape(shape).astype(dtype)
+
+
+def save(path: Path, voxels: np.ndarray, affine: np.ndarray | None = None, kind: type = nib.Nifti1Image) -> Path:
+    """Writes `voxels` with nibabel, millimetres as the unit; returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = kind(voxels, np.diag([*RAS_SPACING, 1]) if affine is None else affine)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+    return path
+
+
+@contextmanager
+def refused(path: Path | str, match: str | None = None) -> Iterator[None]:
+    """The block must raise a UserError of one line that names `path` and matches the pattern `match`."""
+    with pytest.raises(UserError, match=match) as caught:
+        yield
+    message = str(caught.value)
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+
+
+def make_config(**changes) -> TaskConfig:
+    """Returns a small config with some fields changed."""
+    fields = {
+        "task": "91",
+        "nonzero_mask": False,
+        "dataset": "Task91_Tiny",
+        "patch_size_3d": (8, 8, 8),
+        "spacing_3d": (1.0, 1.0, 1.0),
+        "patch_size_2d": (8, 8),
+        "spacing_2d": (1.0, 1.0),
+    }
+    return TaskConfig(**(fields | changes))
+
+
+def make_dataset(channels: Sequence[str] = ("MRI",), labels: dict[int, str] | None = None) -> Dataset:
+    """Returns a data set without cases."""
+    return Dataset(Path("Task91_Tiny"), tuple(channels), labels or {0: "background", 1: "organ"}, ())
+
+
+def write_tiny_dataset(
+    folder: Path, labels: dict[str, np.ndarray], names: dict[str, str] | None = None, shape: Sequence[int] = (8, 8, 8)
+) -> dict[str, Case]:
+    """Writes an MSD-style data set, one case for each of `labels` (RAS voxels of `shape`); returns its cases."""
+    random = np.random.default_rng(0)
+    cases, entries = {}, []
+    for name, voxels in labels.items():
+        image = save(folder / "imagesTr" / f"{name}.nii.gz", random.integers(1, 99, shape, np.int16), np.eye(4))
+        label = save(folder / "labelsTr" / f"{name}.nii.gz", voxels, np.eye(4))
+        cases[name] = Case(name, (image,), label)
+        entries.append({"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"})
+    content = {
+        "modality": {"0": "MRI"},
+        "labels": names or {"0": "background", "1": "organ"},
+        "training": entries,
+    }
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return cases
