@@ -59,7 +59,14 @@ def check(options: argparse.Namespace, name: str) -> bool:
 
     with track(f"Checking {name}", total=None, unit="cases") as tracker:
         findings = check_dataset(
-            name, options.dim, _data(options), options.n_jobs, options.trust_grid, options.nfolds, tracker.update
+            name,
+            options.dim,
+            _data(options),
+            options.n_jobs,
+            _memory(options),
+            options.trust_grid,
+            options.nfolds,
+            tracker.update,
         )
     errors = [finding for finding in findings if finding.level == "error"]
     if options.json:
@@ -77,15 +84,16 @@ def check(options: argparse.Namespace, name: str) -> bool:
 def plan_task(options: argparse.Namespace) -> None:
     """Writes `configs/taskNN.yaml` for a data set nobody configured."""
     from data_preprocessing.open_dataset import open_dataset
-    from data_preprocessing.planned_yaml import write_config
+    from data_preprocessing.planned_yaml import refuse_existing, write_config
     from data_preprocessing.planner import plan_config, task_number
     from data_preprocessing.task import CONFIG_FOLDER
 
     name = options.from_nnunet.name if options.from_nnunet else options.task
     number = task_number(name)
+    path = CONFIG_FOLDER / f"task{number}.yaml"
+    refuse_existing(path)
     check(options, name)
     dataset = open_dataset(_data(options), name)
-    path = CONFIG_FOLDER / f"task{number}.yaml"
     write_config(path, plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory))
     print(f"{path} written; next: python preprocess.py --task {number} --data {_data(options)}")
 
@@ -104,7 +112,7 @@ def preprocess_task(options: argparse.Namespace) -> None:
     dataset = open_dataset(_data(options), _dataset_name(options))
     plan = _plan(options, config, dataset)
     folder = options.shards / plan.name
-    resources = Resources(options.n_jobs, int(options.memory * 2**30) if options.memory else None)
+    resources = Resources(options.n_jobs, _memory(options))
     with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
         summary = preprocess(
             config, dataset, plan, folder, resources, options.shard_dtype, options.trust_grid, tracker.update
@@ -149,7 +157,11 @@ def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str) -> 
 
     folder = options.shards / f"task{task}_fingerprint"
     with track("Collecting the fingerprint", total=len(dataset.training), unit="cases") as tracker:
-        return load_or_collect(folder, dataset, options.n_jobs, tracker.update, options.trust_grid)
+        return load_or_collect(folder, dataset, options.n_jobs, tracker.update, options.trust_grid, _memory(options))
+
+
+def _memory(options: argparse.Namespace) -> int | None:
+    return int(options.memory * 2**30) if options.memory else None
 
 
 def _data(options: argparse.Namespace) -> Path:

@@ -42,7 +42,8 @@ def load_dataset(data: Path, name: str) -> Dataset:
     Raises UserError when the folder or a file that dataset.json lists is missing, or dataset.json is not understood.
     """
     path = description_file(data, name)
-    channels, labels, cases = read_channels(path), read_labels(path), list_cases(path)
+    channels, labels = read_channels(path), read_labels(path)
+    cases = list(dict.fromkeys(list_cases(path)))  # a case that is listed again is used once
     refuse(path, *check_names([case.name for case in cases]))
     for case in cases:
         for file in case.files:

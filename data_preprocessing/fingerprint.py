@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from joblib import Parallel, delayed
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from data_preprocessing.crop import bounding_box, crop
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
+from data_preprocessing.memory import estimate_reading, free_memory
+from data_preprocessing.scheduler import Job, run_small_jobs, worth_processes
 from data_preprocessing.task import Strict
 from data_preprocessing.volume_io import read_image, read_label
 
@@ -59,21 +60,28 @@ def collect(
     n_jobs: int,
     on_case: Callable[[int, int], None] = lambda done, total: None,
     trust_grid: bool = False,
+    memory: int | None = None,
 ) -> Fingerprint:
     """Returns the fingerprint of the training cases of `dataset`, read in `n_jobs` processes, one case at a time each.
 
     It does not depend on `n_jobs`. `on_case(done, total)` is called after each case. Every case gives the same number
-    of foreground voxels, drawn with replacement, so that small structures count as much as large ones; source:
-    nnU-Net v2, `DatasetFingerprintExtractor`. `trust_grid` is that of `read_label`. Raises UserError for a case that
-    cannot be used, and where no label has any foreground.
+    of foreground voxels, drawn with replacement, so that small structures count as much as large ones; source: nnU-Net
+    v2, `DatasetFingerprintExtractor`. `trust_grid` is that of `read_label`; `memory` in bytes, None: most of what is
+    free. Raises UserError for a case that cannot be used, and where no label has any foreground.
     """
     total = len(dataset.training)
     samples = max(1, SAMPLED_VOXELS // total)
-    jobs = (delayed(collect_case)(case, dataset, samples, trust_grid) for case in dataset.training)
-    results = Parallel(n_jobs=min(n_jobs, total), return_as="generator_unordered")(jobs)
+    jobs = [
+        Job(case.name, collect_case, (case, dataset, samples, trust_grid), estimate_reading(case))
+        for case in dataset.training
+    ]
+    apart = n_jobs > 1 and worth_processes(file for case in dataset.training for file in case.files)
     geometries: dict[str, CaseGeometry] = {}
     drawn: dict[str, np.ndarray] = {}
-    for done, (geometry, voxels) in enumerate(results, start=1):
+    for done, outcome in enumerate(run_small_jobs(jobs, n_jobs, memory or free_memory(), apart), start=1):
+        if outcome.result is None:
+            raise (UserError if outcome.user_error else RuntimeError)(f"{outcome.name}: {outcome.failure}")
+        geometry, voxels = outcome.result
         geometries[geometry.name], drawn[geometry.name] = geometry, voxels
         on_case(done, total)
     names = sorted(geometries)
@@ -155,6 +163,7 @@ def load_or_collect(
     n_jobs: int,
     on_case: Callable[[int, int], None] = lambda done, total: None,
     trust_grid: bool = False,
+    memory: int | None = None,
 ) -> Fingerprint:
     """Returns the fingerprint kept in `folder` if it is still that of `dataset`, else collects it and keeps it there.
 
@@ -167,7 +176,7 @@ def load_or_collect(
                 return kept
         except UserError:  # of another version: collected anew
             pass
-    fingerprint = collect(dataset, n_jobs, on_case, trust_grid)
+    fingerprint = collect(dataset, n_jobs, on_case, trust_grid, memory)
     write_fingerprint(folder, fingerprint)
     return fingerprint
 

@@ -6,17 +6,14 @@ import zlib
 from pathlib import Path
 
 import nibabel as nib
-import numpy as np
 import psutil
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from data_preprocessing.dataset import Case
-from data_preprocessing.orientation import spacing_zyx
-from data_preprocessing.plan import Plan
 
 BYTES_PER_VOXEL = 4  # float32
-COPIES = 4  # a case's peak, in volumes of the larger of its two sizes; measured in docs/preprocessing.md
+COPIES_TO_READ = 3  # of a file only looked at
 PROCESS_BYTES = 200 * 2**20  # the interpreter and its libraries
 SHARE_OF_FREE = 0.8  # left to others: a fifth of what is free
 HEADER_BYTES = 540  # of NIfTI-2, the larger one
@@ -27,18 +24,11 @@ def free_memory() -> int:
     return int(psutil.virtual_memory().available * SHARE_OF_FREE)
 
 
-def estimate_memory(case: Case, plan: Plan) -> int:
-    """Returns the bytes that preprocessing a case will take at most.
-
-    From the headers alone. A file that cannot be read counts as nothing: reading it in full will tell why.
-    """
-    voxels = 0
-    for path in case.images:
-        header = read_header(path)
-        if header is not None:
-            shape = header.get_data_shape()
-            voxels += math.prod(shape) * max(1.0, _enlargement(header.get_best_affine(), plan))
-    return PROCESS_BYTES + int(voxels * BYTES_PER_VOXEL * COPIES)
+def estimate_reading(case: Case) -> int:
+    """Returns the bytes that reading image and label of a case, and looking at them, will take at most."""
+    headers = [header for header in map(read_header, case.images) if header is not None]
+    voxels = sum(math.prod(header.get_data_shape()) for header in headers)
+    return PROCESS_BYTES + voxels * BYTES_PER_VOXEL * COPIES_TO_READ
 
 
 def read_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
@@ -51,11 +41,3 @@ def read_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
         return kind(start[:size])
     except (OSError, EOFError, zlib.error, HeaderDataError, WrapStructError, ValueError):
         return None
-
-
-def _enlargement(affine: np.ndarray, plan: Plan) -> float:
-    """Voxels after resampling for each voxel before."""
-    spacing = spacing_zyx(affine)
-    in_order = [spacing[axis] for axis in plan.axis_order]
-    target = plan.spacing if plan.dim == 3 else (in_order[0], *plan.spacing)
-    return math.prod(before / after for before, after in zip(in_order, target, strict=True))

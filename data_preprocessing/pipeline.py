@@ -8,11 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from data_preprocessing.checks.finding import refuse
+from data_preprocessing.checks.voxels import check_declared, label_numbers
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import estimate_memory, free_memory
+from data_preprocessing.memory import free_memory
 from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import crop_and_normalize, place, prepare_label, read_case, resample_prepared
+from data_preprocessing.prepare import (
+    crop_and_normalize,
+    estimate_memory,
+    place,
+    prepare_label,
+    read_case,
+    resample_prepared,
+)
 from data_preprocessing.scheduler import Job, Outcome, run_jobs
 from data_preprocessing.shards import (
     CaseRecord,
@@ -154,17 +163,13 @@ def class_indices(labels: np.ndarray, names: dict[int, str], path: Path) -> np.n
 
     Raises UserError naming `path` for a number that `names` does not declare.
     """
-    present = sorted(set().union(*(np.unique(plane).tolist() for plane in labels)))
-    undeclared = [number for number in present if number not in names]
-    if undeclared:
-        raise UserError(
-            f"{path}: label {', '.join(map(str, undeclared[:5]))} is not declared in dataset.json "
-            f"({', '.join(f'{number}={name}' for number, name in names.items())}); declare it or correct the file"
-        )
+    present = label_numbers(labels)
+    refuse(path, *check_declared(present, names))
+    highest = max(present)
     dtype = np.uint8 if len(names) <= 256 else np.uint16
-    if present[-1] > LONGEST_TABLE:
+    if highest > LONGEST_TABLE:
         return np.stack([np.searchsorted(list(names), plane).astype(dtype) for plane in labels])
-    table = np.zeros(present[-1] + 1, dtype)
+    table = np.zeros(highest + 1, dtype)
     for index, number in enumerate(names):
         if number < len(table):
             table[number] = index

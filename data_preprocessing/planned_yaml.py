@@ -24,13 +24,18 @@ AXIS_NAMES = "zyx"
 def write_config(path: Path, planned: PlannedConfig) -> None:
     """Writes a planned config as YAML with a comment on each line, atomically; `load_task` reads it back.
 
-    Raises UserError where `path` exists: a config may have been changed by hand, or be one of the fixed ones.
+    Raises UserError as `refuse_existing` does.
     """
+    refuse_existing(path)
+    write_text(path, render_config(planned))
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises UserError where `path` exists: a config may have been changed by hand, or be one of the fixed ones."""
     if path.exists():
         raise UserError(
             f"{path}: exists already, and planning overwrites nothing; remove it, or use another task number"
         )
-    write_text(path, render_config(planned))
 
 
 def render_config(planned: PlannedConfig) -> str:

@@ -1,5 +1,6 @@
 """One case from its file to network input, and class indices back onto its grid: what training and prediction share."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,10 +8,14 @@ import numpy as np
 from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask, uncrop
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
+from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES, read_header
 from data_preprocessing.normalize import normalize
+from data_preprocessing.orientation import spacing_zyx
 from data_preprocessing.plan import Plan
 from data_preprocessing.resample import resample_image, resample_label, resampled_shape
 from data_preprocessing.volume_io import Volume, read_image
+
+COPIES = 4  # the peak of a case, in float32 volumes of the larger of its two sizes: docs/preprocessing.md
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def place(volume: Volume, plan: Plan) -> Placement:
     spacing = _in_network_order(volume.spacing, plan)
     box = bounding_box((oriented != 0).any(axis=-1))
     cropped_shape = tuple(stop - start for start, stop in box)
-    prepared_spacing = plan.spacing if plan.dim == 3 else (spacing[0], *plan.spacing)
+    prepared_spacing = _target(spacing, plan)
     prepared_shape = resampled_shape(cropped_shape, spacing, prepared_spacing)
     return Placement(oriented.shape[:3], spacing, box, cropped_shape, prepared_shape, prepared_spacing)
 
@@ -87,3 +92,21 @@ def restore_label(cropped: np.ndarray, placement: Placement, plan: Plan) -> np.n
 def _in_network_order(spacing: tuple[float, float, float], plan: Plan) -> tuple[float, float, float]:
     first, second, third = (spacing[axis] for axis in plan.axis_order)
     return first, second, third
+
+
+def estimate_memory(case: Case, plan: Plan) -> int:
+    """Returns the bytes that preparing a case will take at most.
+
+    From the headers alone. A file that cannot be read counts as nothing: reading it in full will tell why.
+    """
+    voxels = 0.0
+    for header in filter(None, map(read_header, case.images)):
+        spacing = _in_network_order(spacing_zyx(header.get_best_affine()), plan)
+        growth = math.prod(before / after for before, after in zip(spacing, _target(spacing, plan), strict=True))
+        voxels += math.prod(header.get_data_shape()) * max(1.0, growth)
+    return PROCESS_BYTES + int(voxels * BYTES_PER_VOXEL * COPIES)
+
+
+def _target(spacing: tuple[float, float, float], plan: Plan) -> tuple[float, ...]:
+    """The spacing after resampling of a volume of `spacing`, both in network order."""
+    return plan.spacing if plan.dim == 3 else (spacing[0], *plan.spacing)

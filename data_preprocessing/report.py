@@ -27,6 +27,8 @@ def summary_table(summary: Summary, plan: Plan) -> Table:
     voxels = np.sum([record.class_voxels for record in summary.records], axis=0)
     for name, count in zip(plan.classes, voxels.tolist(), strict=True):
         table.add_row(f"voxels of {name}", f"{count:,}")
+    empty = sum(not any(record.class_voxels[1:]) for record in summary.records)
+    table.add_row("cases without foreground", str(empty))
     table.add_row("size on disk", f"{summary.bytes / 2**20:,.0f} MiB in {summary.folder}")
     return table
 

@@ -1,9 +1,10 @@
 """Many cases in parallel processes, as many at once as there is memory for."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -12,6 +13,7 @@ from data_preprocessing.errors import UserError
 
 Result = TypeVar("Result")
 
+BYTES_WORTH_PROCESSES = 64 * 2**20  # of compressed files: about as long as starting two processes
 QUEUE_PER_WORKER = 2  # handed over, so that a worker that ends a small case finds the next one there
 PRELOADED = ["data_preprocessing.pipeline"]  # imported once, then every worker starts with it
 
@@ -57,6 +59,23 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
                     yield _outcome(running.pop(future), future)
         finally:
             pool.stop()
+
+
+def run_small_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int, apart: bool) -> Iterator[Outcome[Result]]:
+    """Yields outcomes as `run_jobs` does where `apart`, else runs the jobs one by one in this very process.
+
+    Starting a process takes longer than many a small job. Here a job that raises an error raises it to the caller.
+    """
+    if apart:
+        yield from run_jobs(jobs, workers, memory)
+    else:
+        for job in jobs:
+            yield Outcome(job.name, result=job.function(*job.arguments))
+
+
+def worth_processes(files: Iterable[Path]) -> bool:
+    """Returns whether reading `files` takes longer than starting processes for it."""
+    return sum(file.stat().st_size for file in files if file.is_file()) > BYTES_WORTH_PROCESSES
 
 
 def _next_that_fits(

@@ -14,7 +14,6 @@ from data_preprocessing.checks.finding import refuse
 from data_preprocessing.checks.voxels import check_finite, check_label_values, measure
 from data_preprocessing.files import atomic_path
 from data_preprocessing.nifti_file import NiftiImage, load_nifti, spatial_shape, stored
-from data_preprocessing.nifti_file import case_name as case_name  # offered here as well
 from data_preprocessing.orientation import from_ras_zyx, spacing_zyx, to_ras_zyx
 
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from joblib import Parallel, delayed
-
 from data_preprocessing.checks.case import Expected, check_case
 from data_preprocessing.checks.finding import Finding, Unusable, worst_first
 from data_preprocessing.checks.listing import (
@@ -13,6 +11,7 @@ from data_preprocessing.checks.listing import (
     check_count,
     check_folds,
     check_names,
+    check_repeats,
     check_test_images,
 )
 from data_preprocessing.dataset import (
@@ -25,13 +24,13 @@ from data_preprocessing.dataset import (
     read_labels,
 )
 from data_preprocessing.defaults import FOLDS
+from data_preprocessing.memory import estimate_reading, free_memory
 from data_preprocessing.nnunet_raw import load_nnunet_raw
 from data_preprocessing.open_dataset import is_nnunet_raw
+from data_preprocessing.scheduler import Job, run_small_jobs, worth_processes
 from data_preprocessing.task import Dimensions
 
 Part = TypeVar("Part")
-
-BYTES_WORTH_A_PROCESS = 64 * 2**20  # of files: starting a process takes as long as checking so many
 
 
 def check_dataset(
@@ -39,6 +38,7 @@ def check_dataset(
     dim: Dimensions,
     data: Path,
     n_jobs: int,
+    memory: int | None = None,
     trust_grid: bool = False,
     folds: int = FOLDS,
     on_case: Callable[[int, int], None] = lambda done, total: None,
@@ -46,8 +46,9 @@ def check_dataset(
     """Returns every problem of the data set `data/name` and of its training cases, worst first.
 
     Where one file cannot be read, or dataset.json not be understood in part, the rest is checked all the same. With
-    `trust_grid` a label of another affine than its image's is a warning. At most `n_jobs` processes hold one file each;
-    `on_case(done, total)` is called after each case.
+    `trust_grid` a label of another affine than its image's is a warning; fewer cases than `folds` are an error. At most
+    `n_jobs` processes within `memory` bytes (None: most of what is free) hold one file each; `on_case(done, total)` is
+    called after each case.
     """
     try:
         path = description_file(data, name)
@@ -69,21 +70,17 @@ def check_dataset(
         findings += [finding.at(path) for finding in _check_listing(path, cases, folds)]
     once = list(dict.fromkeys(cases))
     numbers = []
-    jobs = (delayed(check_case)(case, expected) for case in once)
-    parallel = Parallel(n_jobs=min(n_jobs, _useful_processes(once)), return_as="generator_unordered")
-    for done, report in enumerate(parallel(jobs), start=1):
-        findings += report.findings
-        if report.numbers is not None:
-            numbers.append(report.numbers)
+    jobs = [Job(case.name, check_case, (case, expected), estimate_reading(case)) for case in once]
+    apart = n_jobs > 1 and worth_processes(file for case in once for file in case.files)
+    for done, outcome in enumerate(run_small_jobs(jobs, n_jobs, memory or free_memory(), apart), start=1):
+        if outcome.result is None:  # no mistake of the user's
+            raise RuntimeError(f"checking {outcome.name}: {outcome.failure}")
+        findings += outcome.result.findings
+        if outcome.result.numbers is not None:
+            numbers.append(outcome.result.numbers)
         on_case(done, len(once))
     findings += [finding.at(path) for finding in check_classes(numbers, expected.labels)]
     return worst_first(findings)
-
-
-def _useful_processes(cases: list[Case]) -> int:
-    files = (file for case in cases for file in case.files)
-    size = sum(file.stat().st_size for file in files if file.is_file())
-    return min(len(cases), 1 + size // BYTES_WORTH_A_PROCESS)
 
 
 def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) -> Part | None:
@@ -99,7 +96,8 @@ def _check_listing(path: Path, cases: list[Case], folds: int) -> list[Finding]:
     content = read_json(path)
     training = {file.resolve() for case in cases for file in case.images}
     return [
-        *check_names([case.name for case in cases]),
+        *check_repeats(cases),
+        *check_names([case.name for case in dict.fromkeys(cases)]),
         *check_test_images(training, _test_images(path, content)),
         *check_count(content.get("numTraining"), [len(cases), len(content["training"])]),
         *check_folds(len({case.name for case in cases}), folds),

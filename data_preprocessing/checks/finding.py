@@ -54,7 +54,7 @@ class Row(IntEnum):
     NO_FOREGROUND = 45  # error where no case has any; single cases without are fine
     LISTING = 49  # error: dataset.json is malformed, or lists a file that is not there; warning: a wrong numTraining
     FEW_CASES = 50  # error: fewer than cross-validation has folds
-    LISTED_TWICE = 51  # error within training, warning where a training image is also listed as a test image
+    LISTED_TWICE = 51  # warning: a case listed again, or for testing too; error: two cases of one name
 
 
 @dataclass(frozen=True, kw_only=True)

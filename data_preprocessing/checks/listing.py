@@ -23,6 +23,15 @@ def check_names(names: Sequence[str]) -> list[Finding]:
     ]
 
 
+def check_repeats(cases: Sequence[object]) -> list[Finding]:
+    """Cases that are listed again, with the same files."""
+    repeats = len(cases) - len(set(cases))
+    if not repeats:
+        return []
+    problem = f"{repeats} training case{'s are' if repeats > 1 else ' is'} listed again"
+    return [warning(Row.LISTED_TWICE, problem, "each is used once; remove the repetition")]
+
+
 def check_test_images(training: Collection[Path], test: Collection[Path]) -> list[Finding]:
     """Training images that are listed as test images too."""
     return [

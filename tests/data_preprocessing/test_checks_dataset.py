@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import data_preprocessing.checks.dataset as checks
+from data_preprocessing import scheduler
 from data_preprocessing.checks.dataset import check_dataset
 from data_preprocessing.checks.finding import Row
 from data_preprocessing.dataset import load_dataset
@@ -128,15 +128,23 @@ def test_the_folds_are_those_of_training():
     assert FOLDS == folds.FOLDS
 
 
-def test_a_case_listed_twice_is_an_error_told_once_and_refused_in_the_same_words(sample):
+def test_a_case_listed_again_is_a_warning_told_once(sample):
     sample.describe(training=[*map(entry, CASES), entry("c"), entry("c")], numTraining=7)
     save(sample.image(), np.zeros(SHAPE, np.int16), AFFINE)
     findings = sample.check()
     assert [(finding.level, finding.row) for finding in findings] == [
-        ("error", Row.LISTED_TWICE),
+        ("warning", Row.LISTED_TWICE),
         ("warning", Row.CONSTANT),
     ]
-    with refused(said(findings[0]), "c is there twice"):
+    assert "2 training cases are listed again" in findings[0].problem
+
+
+def test_two_cases_of_one_name_are_an_error_and_refused_in_the_same_words(sample):
+    other = {"image": "./labelsTr/c.nii", "label": "./labelsTr/c.nii"}
+    sample.describe(training=[*map(entry, CASES), other])
+    error = next(finding for finding in sample.check() if finding.level == "error")
+    assert error.row == Row.LISTED_TWICE
+    with refused(said(error), "c is there twice"):
         load_dataset(sample.data, sample.folder.name)
 
 
@@ -226,7 +234,7 @@ def test_every_problem_of_every_case_is_found_and_the_worst_come_first(sample):
 
 def test_several_processes_find_the_same(sample, monkeypatch):
     spoil_everything(sample)
-    monkeypatch.setattr(checks, "BYTES_WORTH_A_PROCESS", 1)  # otherwise so small a data set is left to one
+    monkeypatch.setattr(scheduler, "BYTES_WORTH_PROCESSES", 0)  # otherwise so small a data set is left to one
     assert sample.check(n_jobs=2) == sample.check(n_jobs=1)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from data_preprocessing.checks.finding import Row
-from data_preprocessing.volume_io import load_nifti, read_image, read_label
+from data_preprocessing.nifti_file import load_nifti
+from data_preprocessing.volume_io import read_image, read_label
 
 from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, write_affine, write_sample
 from .samples import LAYOUTS, OBLIQUE, RAS_SPACING, refused, save

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from data_preprocessing import fingerprint as module
+from data_preprocessing import scheduler
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.fingerprint import (
     FINGERPRINT_NAME,
@@ -13,6 +14,7 @@ from data_preprocessing.fingerprint import (
     collect,
     collect_case,
     files_hash,
+    load_or_collect,
     read_fingerprint,
     write_fingerprint,
 )
@@ -157,6 +159,7 @@ def test_the_result_does_not_depend_on_the_number_of_processes_or_the_order_of_c
     dataset = random_dataset(tmp_path)
     fingerprint = collect(dataset, n_jobs=1)
     reversed_order = collect(dataset_of(tmp_path, *dataset.training[::-1]), n_jobs=1)
+    monkeypatch.setattr(scheduler, "BYTES_WORTH_PROCESSES", 0)  # otherwise so small a data set is left to one process
     assert collect(dataset, n_jobs=2) == fingerprint
     assert (reversed_order.cases, reversed_order.intensities) == (fingerprint.cases, fingerprint.intensities)
 
@@ -245,3 +248,21 @@ def test_a_fingerprint_is_frozen():
     fingerprint: Fingerprint = same_cases(1, (7, 8, 9), (1, 1, 1))
     with pytest.raises(ValueError, match="frozen"):
         fingerprint.dataset = "other"
+
+
+def test_a_kept_fingerprint_is_used_until_a_file_changes(tmp_path):
+    dataset = random_dataset(tmp_path / "data", count=5)
+    first = load_or_collect(tmp_path, dataset, n_jobs=1)
+    told = []
+    assert load_or_collect(tmp_path, dataset, 1, lambda done, total: told.append(done)) == first
+    assert told == []
+    os.utime(dataset.training[0].images[0], ns=(1, 1))
+    assert load_or_collect(tmp_path, dataset, 1, lambda done, total: told.append(done)).cases == first.cases
+    assert told == [1, 2, 3, 4, 5]
+
+
+def test_a_fingerprint_that_cannot_be_read_is_collected_anew(tmp_path):
+    dataset = random_dataset(tmp_path / "data", count=5)
+    first = load_or_collect(tmp_path, dataset, n_jobs=1)
+    (tmp_path / FINGERPRINT_NAME).write_text("{}")
+    assert load_or_collect(tmp_path, dataset, n_jobs=1) == first

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from data_preprocessing.dataset import Case, load_dataset
-from data_preprocessing.memory import PROCESS_BYTES, estimate_memory, free_memory, read_header
+from data_preprocessing.memory import PROCESS_BYTES, estimate_reading, free_memory, read_header
 from data_preprocessing.plan import make_plan
+from data_preprocessing.prepare import estimate_memory
 
 
 @pytest.fixture
@@ -18,6 +19,13 @@ def test_the_estimate_is_four_float_volumes_of_the_larger_size(tmp_path, plan, s
     path = tmp_path / f"case{suffix}"
     nib.save(nib.Nifti1Image(np.zeros((10, 20, 30), np.int16), np.diag([spacing] * 3 + [1])), path)
     assert estimate_memory(Case("case", (path,)), plan) == PROCESS_BYTES + int(10 * 20 * 30 * growth * 4 * 4)
+
+
+def test_reading_takes_less_than_preparing(tmp_path, plan):
+    path = tmp_path / "case.nii.gz"
+    nib.save(nib.Nifti1Image(np.zeros((10, 20, 30), np.int16), np.eye(4) * 1.5), path)
+    case = Case("case", (path,))
+    assert PROCESS_BYTES < estimate_reading(case) < estimate_memory(case, plan)
 
 
 def test_all_channels_count(tmp_path, plan):
@@ -34,6 +42,7 @@ def test_an_unreadable_file_has_no_header_and_counts_as_nothing(tmp_path, plan, 
     path = tmp_path / "case.nii.gz"
     path.write_bytes(content)
     assert read_header(path) is None
+    assert estimate_reading(Case("case", (path,))) == PROCESS_BYTES
     assert estimate_memory(Case("case", (path,)), plan) == PROCESS_BYTES
 
 

@@ -6,10 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_preprocessing.nifti_file import case_name, load_nifti
 from data_preprocessing.volume_io import (
-    case_name,
     load_label,
-    load_nifti,
     read_image,
     read_label,
     same_grid,
