@@ -24,12 +24,19 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def work_and_log(path, name):
-    """Notes in a file when it begins and ends, so that a test sees what ran side by side."""
-    for event in ("begin", "end"):
-        with open(path, "a") as log:
-            log.write(f"{event} {name}\n")
-        time.sleep(0.3)
+def work_and_log(path, name, company):
+    """Notes in a file when it begins and ends; before that it waits until `company` jobs have begun."""
+    note(path, f"begin {name}")
+    deadline = time.monotonic() + 60
+    while path.read_text().count("begin") < company and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)  # long enough that one that should have waited would be seen beside this one
+    note(path, f"end {name}")
+
+
+def note(path, line):
+    with open(path, "a") as log:
+        log.write(f"{line}\n")
 
 
 def together(log):
@@ -73,7 +80,8 @@ def test_a_mistake_of_the_users_and_a_bug_are_told_apart():
 def test_a_big_job_waits_until_there_is_room_for_it(tmp_path, memory, alone):
     log = tmp_path / "log"
     sizes = {"a": 2, "b": 2, "big": 5}
-    jobs = [Job(name, work_and_log, (log, name), size) for name, size in sizes.items()]
+    company = 1 if alone else 3
+    jobs = [Job(name, work_and_log, (log, name, company), size) for name, size in sizes.items()]
     assert len(list(run_jobs(jobs, workers=3, memory=memory))) == 3
     seen = together(log)
     for names in seen:
