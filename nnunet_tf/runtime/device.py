@@ -31,13 +31,14 @@ def start_tensorflow(device: Device, amp: bool, local_rank: int = 0, threads: in
     bfloat16 on a CPU. `threads` limits the processor threads. Raises UserError when there is no such GPU.
     """
     tf = _import_tensorflow()
-    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    present = _list_gpus(tf)
+    gpus = [] if device == "cpu" else present
     if device == "gpu" and local_rank >= len(gpus):
         raise UserError(
             f"--device gpu: TensorFlow sees {len(gpus)} GPUs here; use --device cpu, or see README for set-up"
         )
     chosen = gpus[local_rank : local_rank + 1]
-    if device != "cpu" or tf.config.list_physical_devices("GPU"):
+    if present:
         tf.config.set_visible_devices(chosen, "GPU")
     for gpu in chosen:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -55,7 +56,7 @@ def start_tensorflow(device: Device, amp: bool, local_rank: int = 0, threads: in
 
 def count_gpus() -> int:
     """Returns how many GPUs TensorFlow sees on this machine."""
-    return len(_import_tensorflow().config.list_physical_devices("GPU"))
+    return len(_list_gpus(_import_tensorflow()))
 
 
 def _import_tensorflow():  # type: ignore[no-untyped-def]
@@ -63,6 +64,11 @@ def _import_tensorflow():  # type: ignore[no-untyped-def]
     with _quiet_stderr():
         import tensorflow as tf
     return tf
+
+
+def _list_gpus(tf) -> list:  # type: ignore[no-untyped-def]
+    with _quiet_stderr():  # a machine without a driver is told by how many there are
+        return tf.config.list_physical_devices("GPU")
 
 
 @contextmanager
