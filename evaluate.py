@@ -14,12 +14,14 @@ def main() -> None:
     parser.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
     options = parser.parse_args()
 
-    from data_preprocessing.files import write_model
+    from data_preprocessing.files import make_folder, write_model
     from nnunet_tf.evaluation.evaluate import evaluate
     from nnunet_tf.evaluation.tables import print_summary
 
+    if options.json:
+        make_folder(options.json.parent)
     summary = evaluate(options.predictions, options.labels, options.n_jobs)
-    print_summary(f"Dice of {len(summary.cases)} cases in {options.predictions}", summary)
+    print_summary(f"Dice of {len(summary.cases)} cases", summary)
     if options.json:
         write_model(options.json, summary)
 

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnunet_tf.runtime.command_line import CommandParser, overlap, run
+
+if TYPE_CHECKING:
+    from data_preprocessing.dataset import Case
 
 
 def main() -> None:
@@ -27,12 +31,15 @@ def main() -> None:
     options = parser.parse_args()
 
     from data_preprocessing.dataset import find_images
+    from data_preprocessing.errors import UserError
     from nnunet_tf.inference.model_folder import read_model_plan
 
     folder = options.model or _default_model(options)
     plan = read_model_plan(folder)
-    cases = find_images(options.input or options.data / plan.dataset / "imagesTs", len(plan.channels))
+    source = options.input or options.data / plan.dataset / "imagesTs"
+    cases = find_images(source, len(plan.channels), "name the images with --input")
     output = options.output or folder / "predictions"
+    check_output(output, cases)
 
     from nnunet_tf.runtime.device import start_tensorflow
 
@@ -41,11 +48,33 @@ def main() -> None:
     from nnunet_tf.runtime.progress import track
 
     predictor = Predictor(load_network(folder, plan), plan, options.tta, options.overlap, options.blend_mode)
+    failures = []
     with track("Predicting", total=len(cases), unit="cases") as tracker:
         for done, case in enumerate(cases, start=1):
-            predictor.predict_file(case, output / f"{case.name}.nii.gz")
+            try:
+                predictor.predict_file(case, output / f"{case.name}.nii.gz")
+            except UserError as error:  # one bad scan does not keep the others waiting
+                failures.append(str(error))
             tracker.update(done, note=case.name)
+    if len(failures) == 1:
+        raise UserError(failures[0])
+    if failures:
+        raise UserError(f"{len(failures)} of {len(cases)} scans failed: {' | '.join(failures)}")
     print(f"{len(cases)} segmentation{'s' * (len(cases) != 1)} in {output}")
+
+
+def check_output(output: Path, cases: "list[Case]") -> None:
+    """Raises UserError where predictions cannot be written to `output`, or would overwrite the scans."""
+    from data_preprocessing.errors import UserError
+    from data_preprocessing.files import make_folder
+
+    if output.name.endswith((".nii", ".nii.gz")):
+        raise UserError(f"--output {output}: is to be a folder; give {output.parent} for {output.name} to be in")
+    if any(image.resolve().parent == output.resolve() for case in cases for image in case.images):
+        raise UserError(
+            f"--output {output}: holds the scans themselves, which would be overwritten; name another folder"
+        )
+    make_folder(output)
 
 
 def _default_model(options: argparse.Namespace) -> Path:

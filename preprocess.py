@@ -1,13 +1,12 @@
 """NIfTI volumes of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_float, positive_int, run
-
-LOG_WIDTH = 200  # columns of a table that goes into a file
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset import Dataset
@@ -38,6 +37,14 @@ def main() -> None:
     parser.add_argument("--gpu-memory", type=positive_float, default=8.0, metavar="GB", help="with --plan: to fit into")
     parser.add_argument("--from-nnunet", type=Path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data")
     options = parser.parse_args()
+    if options.json and not options.verify:
+        parser.error("--json belongs to --verify")
+    if options.plan and options.verify:
+        parser.error("--plan checks the data set by itself; leave out --verify")
+    if options.from_nnunet and not options.plan and options.task == parser.get_default("task"):
+        from data_preprocessing.planner import task_number
+
+        options.task = task_number(options.from_nnunet.name)
     if options.plan:
         plan_task(options)
     elif check(options, _dataset_name(options)) and not options.verify:
@@ -49,12 +56,11 @@ def check(options: argparse.Namespace, name: str) -> bool:
 
     Raises UserError if it cannot.
     """
-    from rich.console import Console
-
     from data_preprocessing.checks.dataset import check_dataset
     from data_preprocessing.checks.finding import Unusable
     from data_preprocessing.checks.table import findings_json, findings_table
     from data_preprocessing.errors import UserError
+    from nnunet_tf.runtime.console import wide_console
     from nnunet_tf.runtime.progress import track
 
     with track(f"Checking {name}", total=None, unit="cases") as tracker:
@@ -71,11 +77,10 @@ def check(options: argparse.Namespace, name: str) -> bool:
     errors = [finding for finding in findings if finding.level == "error"]
     if options.json:
         print(findings_json(findings))
-    elif len(errors) == len(findings) == 1:
+    elif len(errors) == len(findings) == 1 and not options.verify:
         raise Unusable(errors[0])
     elif findings or options.verify:
-        console = Console(stderr=not options.verify)
-        console.print(findings_table(findings), width=None if console.is_terminal else LOG_WIDTH)
+        wide_console(stderr=not options.verify).print(findings_table(findings))
     if errors:
         raise UserError(f"{name}: {len(errors)} error{'s' * (len(errors) > 1)}, see above; correct them")
     return True
@@ -95,21 +100,26 @@ def plan_task(options: argparse.Namespace) -> None:
     check(options, name)
     dataset = open_dataset(_data(options), name)
     write_config(path, plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory))
-    print(f"{path} written; next: python preprocess.py --task {number} --data {_data(options)}")
+    command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
+    print(f"{path} written; next: {command}")
 
 
 def preprocess_task(options: argparse.Namespace) -> None:
     """Makes the shards of one task and says what came of it; exits with status 1 when cases failed."""
-    from rich.console import Console
-
+    from data_preprocessing.errors import UserError
     from data_preprocessing.open_dataset import open_dataset
     from data_preprocessing.pipeline import Resources, preprocess
     from data_preprocessing.report import save_sheet, summary_table
     from data_preprocessing.task import load_task
+    from nnunet_tf.runtime.console import wide_console
     from nnunet_tf.runtime.progress import track
 
     config = load_task(options.task)
     dataset = open_dataset(_data(options), _dataset_name(options))
+    if dataset.folder.name != config.dataset:
+        raise UserError(
+            f"{dataset.folder}: the config of task {config.task} is for {config.dataset}; choose with --task"
+        )
     plan = _plan(options, config, dataset)
     folder = options.shards / plan.name
     resources = Resources(options.n_jobs, _memory(options))
@@ -126,7 +136,7 @@ def preprocess_task(options: argparse.Namespace) -> None:
             file=sys.stderr,
         )
         sys.exit(2 if all(failure.user_error for failure in summary.failures) else 1)
-    Console().print(summary_table(summary, plan))
+    wide_console().print(summary_table(summary, plan))
     if options.report:
         drawn = save_sheet(options.report, folder, [record.name for record in summary.records])
         print(f"{drawn} cases drawn in {options.report}")
@@ -165,7 +175,7 @@ def _memory(options: argparse.Namespace) -> int | None:
 
 
 def _data(options: argparse.Namespace) -> Path:
-    return options.from_nnunet.resolve().parent if options.from_nnunet else options.data
+    return options.from_nnunet.absolute().parent if options.from_nnunet else options.data
 
 
 def _dataset_name(options: argparse.Namespace) -> str:

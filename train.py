@@ -1,6 +1,7 @@
 """Training shards of a task to a model folder."""
 
 import argparse
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,16 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     options = parser.parse_args()
 
+    from data_preprocessing.files import make_folder
     from nnunet_tf.training.launch import launch, local_rank, started_by_launcher
 
     job = make_job(options)
     if options.gpus > 1 and not started_by_launcher():
         _check_gpus(options)
+        make_folder(job.folder)
         launch(options.gpus, sys.argv)
         return
+    make_folder(job.folder)
     from nnunet_tf.runtime.device import start_tensorflow
 
     threads = max(1, available_cores() // options.gpus)
@@ -53,18 +57,28 @@ def main() -> None:
 
 
 def make_job(options: argparse.Namespace) -> "Job":
-    """Returns what the command line asks for; raises UserError when the shards are not there or not complete."""
+    """Returns what the command line asks for; raises UserError when the shards or the run to resume do not fit."""
     from data_preprocessing.plan import folder_name
     from data_preprocessing.shards import check_config, open_shards
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.training.settings import Job, TrainingSettings
+    from nnunet_tf.training.settings import Job, TrainingSettings, check_resume
 
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)
     shards = options.shards / name
-    remedy = f"run: python preprocess.py --task {options.task} --dim {options.dim} --shards {options.shards}"
+    command = [
+        "python",
+        "preprocess.py",
+        "--task",
+        options.task,
+        "--dim",
+        str(options.dim),
+        "--shards",
+        str(options.shards),
+    ]
+    remedy = f"run: {shlex.join(command)}"
     plan, manifest = open_shards(shards, remedy)
     check_config(shards, manifest, config, remedy)
     defaults = config.training
@@ -82,7 +96,10 @@ def make_job(options: argparse.Namespace) -> "Job":
         workers=options.gpus,
     )
     folder = model_folder(options.results, name, options.fold)
-    return Job(shards, folder, plan, split(manifest.cases, options.fold, options.nfolds), settings)
+    job = Job(shards, folder, plan, split(manifest.cases, options.fold, options.nfolds), settings)
+    if options.resume:
+        check_resume(job)
+    return job
 
 
 def _check_gpus(options: argparse.Namespace) -> None:

@@ -101,19 +101,19 @@ def image_files(listed: Path) -> tuple[Path, ...]:
     return tuple(channels) or (listed,)
 
 
-def find_images(source: Path, channels: int) -> list[Case]:
+def find_images(source: Path, channels: int, remedy: str = "correct the path") -> list[Case]:
     """Returns the cases to predict in `source`, a NIfTI file or a folder of them, sorted by name.
 
-    With several channels, `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case. Raises UserError when there is
-    none.
+    With several channels, `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case. Raises UserError, ending in
+    `remedy`, when there is none.
     """
     if source.is_file():
         return [Case(case_name(source), (source,))]
     if not source.is_dir():
-        raise unusable(source, Row.LISTING, "no such file or folder", "name the images with --input")
+        raise unusable(source, Row.LISTING, "no such file or folder", remedy)
     paths = [path for path in source.iterdir() if path.name.endswith(NIFTI_SUFFIXES) and not path.name.startswith(".")]
     if not paths:
-        raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", "name the images with --input")
+        raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", remedy)
     files = {case_name(path): path for path in paths}
     cases = []
     for path in paths:

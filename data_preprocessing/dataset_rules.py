@@ -1,4 +1,4 @@
-"""The numbers that follow from a fingerprint by rule, whatever the network (RULES "Preprocessing")."""
+"""The numbers that follow from a fingerprint by rule, whatever the network (nnU-Net, Nature Methods 2021)."""
 
 import numpy as np
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,15 +23,35 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffixes of `path`, since writers choose their format by them.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within it an error of the system, such as a full disk, becomes a UserError that names `path`."""
+    try:
+        yield
+    except OSError as error:  # NumPy's own, of a full disk, has no strerror
+        reason = error.strerror or "is the disk full?"
+        raise UserError(f"{path}: cannot be written ({reason}); make room, or name another folder") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes `folder` where it is missing; raises UserError when nothing can be written there."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Patch size, topology and batch size that fit a data set and a GPU: the method of nnU-Net v2's experiment planner.
 
 Formulas and constants are those of `nnunetv2.experiment_planning.experiment_planners.default_experiment_planner` and
-`network_topology` (Isensee et al., Nature Methods 2021; RULES "Planning").
+`network_topology` (Isensee et al., Nature Methods 2021).
 """
 
 import math

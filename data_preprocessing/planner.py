@@ -60,7 +60,7 @@ def plan_config(
 ) -> PlannedConfig:
     """Returns the config of task number `task`, such as "11", for training in `gpu_memory_gb` of GPU memory.
 
-    Source: nnU-Net v2's experiment planner (RULES "Planning"). A data set of single slices gets a 2D network only; its
+    Source: nnU-Net v2's experiment planner. A data set of single slices gets a 2D network only; its
     low-resolution stage (cascade) is left out. Raises UserError where the memory is too small for any patch.
     """
     spacing = target_spacing(fingerprint)

@@ -59,7 +59,7 @@ def save_sheet(path: Path, folder: Path, cases: Sequence[str]) -> int:
                 axes.contour(shown == number, levels=[0.5], colors=[f"C{(number - 1) % 10}"], linewidths=0.8)
         axes.set_title(case, fontsize=5)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=120, format="png")
     return len(chosen)
 
 

@@ -29,7 +29,7 @@ def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequ
 def interpolation_orders(order: int, spacing: Sequence[float], target: Sequence[float]) -> tuple[int, ...]:
     """Returns the spline order of each axis: `order`, and nearest along the coarsest axis of anisotropic volumes.
 
-    The case's own `spacing` decides if its max/min is over 3, else that of the `target` (RULES "Resampling").
+    The case's own `spacing` decides if its max/min is over 3, else that of the `target`.
     """
     orders = [order] * len(spacing)
     for candidate in (spacing, target):

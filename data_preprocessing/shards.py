@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import checksum, read_model, write_array, write_model
+from data_preprocessing.files import checksum, make_folder, read_model, write_array, write_model
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
 from data_preprocessing.task import TaskConfig
 
@@ -177,7 +177,7 @@ def filling(folder: Path) -> Iterator[None]:
 
     Raises UserError when another process is filling it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with open(folder / LOCK_NAME, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -24,7 +24,7 @@ class Strict(BaseModel):
 
 
 class CTIntensities(Strict):
-    """Foreground voxel statistics of a whole CT data set, in Hounsfield units (RULES "Voxel statistics")."""
+    """Foreground voxel statistics of a whole CT data set, in Hounsfield units."""
 
     low: float = Field(description="0.5 percentile; lower voxels are clipped to it")
     high: float = Field(description="99.5 percentile; higher voxels are clipped to it")

@@ -3,6 +3,7 @@
 SimpleITK is not used for NIfTI: it fills truncated files with zeros and turns NaN into 0, without a word.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,10 +140,11 @@ def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
 def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
     """Writes label numbers `(z, y, x)` on the voxel grid of `source`, atomically.
 
-    The header is a copy of the source's: shape, sform, qform and their codes, units. The type is uint8, uint16
+    The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is uint8, uint16
     past 255.
     """
-    voxels = from_ras_zyx(labels, source.affine).reshape(source.shape[:3])
+    shape = source.shape if math.prod(source.shape) == labels.size else source.shape[:3]  # without channels
+    voxels = from_ras_zyx(labels, source.affine).reshape(shape)
     dtype = np.min_scalar_type(int(voxels.max(initial=0)))
     header = source.header.copy()
     header.set_data_dtype(dtype)

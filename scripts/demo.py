@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from data_preprocessing.dataset import read_labels  # noqa: E402
 from data_preprocessing.volume_io import load_label, read_image  # noqa: E402
 from nnunet_tf.evaluation.overlay import save_overlay  # noqa: E402
+from nnunet_tf.runtime.command_line import run  # noqa: E402
 
 DATASET = "Task00_Phantom"
 
@@ -67,4 +68,4 @@ def _draw(scores: Path, dataset: Path, predictions: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

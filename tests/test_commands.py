@@ -98,6 +98,26 @@ def test_one_file_is_predicted_into_a_folder_of_choice(trained, small_data, tmp_
     assert [path.name for path in (tmp_path / "out").iterdir()] == [image.name]
 
 
+def test_predictions_never_overwrite_the_scans(trained, small_data, tmp_path):
+    model, _, _ = trained
+    shutil.copytree(small_data / "Task90_Small" / "imagesTs", tmp_path / "scans")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "scans").iterdir()}
+    same = ["--input", tmp_path / "scans", "--output", tmp_path / "scans"]
+    refused(run("predict.py", "--model", model, *same), "scans themselves", "another folder")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "scans").iterdir()} == before
+
+
+def test_one_bad_scan_does_not_keep_the_others_waiting(trained, small_data, tmp_path):
+    model, _, _ = trained
+    shutil.copytree(small_data / "Task90_Small" / "imagesTs", tmp_path / "scans")
+    bad, good = sorted((tmp_path / "scans").iterdir())
+    bad.write_bytes(bad.read_bytes()[:500])
+    done = run("predict.py", "--model", model, "--input", tmp_path / "scans", "--output", tmp_path / "out")
+    assert done.status == 2
+    assert f"{bad}: truncated" in done.err.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [good.name]
+
+
 def test_two_processes_train_one_network(task, small_shards, tmp_path):
     pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
     places = ["--shards", small_shards, "--results", tmp_path]
@@ -204,6 +224,29 @@ class TestMistakes:
     def test_resuming_what_never_began(self, task, small_shards, tmp_path):
         done = run("train.py", *task, "--shards", small_shards, "--results", tmp_path, "--resume")
         refused(done, "checkpoint.npz", "without --resume")
+
+    def test_resuming_with_other_settings(self, task, small_shards, tmp_path):
+        places = ["--shards", small_shards, "--results", tmp_path, "--epochs", 1, "--steps-per-epoch", 1]
+        run_well("train.py", *task, *places)
+        plan = (tmp_path / "task90_3d" / "fold_0" / "plan.json").read_bytes()
+        done = run("train.py", *task, *places, "--resume", "--nfolds", 2, "--learning-rate", 0.5)
+        refused(done, "training.json", "folds was 5, is 2", "learning_rate was 0.001, is 0.5", "without --resume")
+        assert (tmp_path / "task90_3d" / "fold_0" / "plan.json").read_bytes() == plan
+
+    def test_writing_where_nothing_can_be_written(self, task, small_config_file, small_data, small_shards, tmp_path):
+        file = tmp_path / "file"
+        file.write_text("mine")
+        refused(run("train.py", *task, "--shards", small_shards, "--results", file), str(file), "cannot be written")
+        done = run("preprocess.py", "--task", small_config_file, "--data", small_data, "--shards", file)
+        refused(done, str(file), "cannot be written")
+        assert file.read_text() == "mine"
+
+    def test_the_config_of_another_data_set(self, small_data, tmp_path):
+        done = run("preprocess.py", "--task", "04", "--from-nnunet", small_data / "Task90_Small", "--shards", tmp_path)
+        refused(done, "Task90_Small", "Task04_Hippocampus", "--task")
+
+    def test_json_without_a_check(self):
+        refused(run("preprocess.py", "--json"), "--json belongs to --verify")
 
     def test_a_misspelt_option(self):
         refused(run("train.py", "--epoch", "many"), "--epoch")

@@ -18,7 +18,7 @@ MIRROR_PROBABILITY = 0.5
 
 
 def augment(image: DataNode, label: DataNode, spatial_axes: int) -> tuple[DataNode, DataNode]:
-    """Returns image and label patches `(D, H, W, C)` after the random steps, in the order of RULES "Augmentation".
+    """Returns image and label patches `(D, H, W, C)` after the random steps, in the order of nnU-Net.
 
     With `spatial_axes` 2 the first axis, of length 1, is left alone. Probabilities and ranges: nnU-Net (Nature Methods
     2021, supplementary note 4).

@@ -1,9 +1,9 @@
 """Scores as a table on the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.runtime.console import wide_console
 
 
 def print_summary(title: str, summary: Summary) -> None:
@@ -15,7 +15,7 @@ def print_summary(title: str, summary: Summary) -> None:
         table.add_row(row.name, _score(row.mean_dice), str(row.scored), str(row.missed), str(row.false_alarms))
     table.add_section()
     table.add_row("mean", _score(summary.mean_dice), "", "", "")
-    Console().print(table)
+    wide_console().print(table)
 
 
 def _score(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """A trained model, ready to segment scans."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -62,7 +63,9 @@ def load_network(folder: Path, plan: Plan) -> keras.Model:
     path = folder / WEIGHTS_NAME
     network = build_unet(plan.topology, plan.patch_size, len(plan.channels), len(plan.classes))
     try:
-        network.load_weights(path)
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it refuses
+            network.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: does not hold this network's weights ({error}); train the model again") from None
+        reason = str(error).partition(". ")[0].partition("\n")[0]
+        raise UserError(f"{path}: does not hold this network's weights ({reason}); train the model again") from None
     return network

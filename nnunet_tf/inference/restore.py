@@ -30,9 +30,9 @@ def restore(logits: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
     """Returns label numbers `(z, y, x)` of the whole volume, as the data set's label files have them.
 
     The logits are resampled to the cropped shape first and only then put into zeros of the full shape: the other way
-    round shifts the result (RULES "Inference"). Outside the crop everything is background.
+    round shifts the result. Outside the crop everything is background.
     """
     orders = interpolation_orders(LINEAR, placement.spacing, placement.prepared_spacing)
     cropped = classes_on_grid(logits, placement.cropped_shape, orders)
-    numbers = np.array(plan.label_values, np.uint8 if max(plan.label_values) <= 255 else np.uint16)
+    numbers = np.array(plan.label_values, np.min_scalar_type(max(plan.label_values)))
     return numbers[restore_label(cropped, placement, plan)]

@@ -13,6 +13,7 @@ from data_preprocessing.errors import UserError
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
+BROKEN_PIPE_STATUS = 141
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -109,9 +110,13 @@ def run(command: Callable[[], None]) -> None:
     """Runs a command: a UserError is printed as one line and ends it with status 2; a bug keeps its traceback."""
     try:
         command()
+        sys.stdout.flush()
     except UserError as error:
         name = Path(sys.argv[0]).name
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(USER_ERROR_STATUS)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED_STATUS)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE_STATUS)

@@ -8,8 +8,7 @@ import numpy as np
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import atomic_path
-
-CHECKPOINT_NAME = "checkpoint.npz"
+from nnunet_tf.training.settings import CHECKPOINT_NAME
 
 
 def save_checkpoint(

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from data_preprocessing.errors import UserError
 
 START_TIMEOUT_SECONDS = 180  # importing TensorFlow in all processes of a loaded machine takes a while
+HOROVOD_CHATTER = "horovod/common/"  # what its C++ says about a connection that went away
 WORKER_LINE = re.compile(r"^\[(\d+)\]<(stdout|stderr)>:?(.*)$", re.DOTALL)
 
 
@@ -35,26 +36,25 @@ def launch(workers: int, command: Sequence[str]) -> None:
     launcher += ["--start-timeout", str(START_TIMEOUT_SECONDS), sys.executable, *command]
     with subprocess.Popen(launcher, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        tail: list[str] = []
         try:
             for line in process.stdout:
                 shown = _shown(line)
                 if shown is not None:
                     print(shown, end="", flush=True)
-                elif not WORKER_LINE.match(line):
-                    tail = [*tail, line][-5:]
         except KeyboardInterrupt:
             process.wait()
             raise
     if process.returncode:
-        detail = "" if not tail else f" ({tail[-1].strip()})"
-        raise UserError(f"a worker failed, its message stands above{detail}; mend that, or go on with --resume")
+        raise UserError(
+            "a worker failed or was killed, its last words stand above; mend that and train again, with --resume where "
+            "an epoch was finished"
+        )
 
 
 def _shown(line: str) -> str | None:
     """What of a launcher's line reaches the user; None for the launcher's own words."""
     match = WORKER_LINE.match(line)
-    if not match:
+    if not match or HOROVOD_CHATTER in line:
         return None
     rank, stream, text = match.groups()
     if rank == "0":

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -45,10 +44,6 @@ def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) 
     first_epoch = load_checkpoint(job.folder, network, optimizer) if resume else 0
     group.broadcast([variable.value for variable in (*network.variables, *optimizer.variables)])
     history = read_metrics(job.folder, first_epoch)
-    if group.rank == 0:
-        write_plan(job.folder, plan)
-        write_settings(job.folder, settings)
-
     batches = training_batches(
         job.shards,
         plan,
@@ -67,7 +62,7 @@ def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) 
             metrics = _train_epoch(step, stream, epoch, first_epoch, settings, tracker)
             history.append(metrics)
             if group.rank == 0:
-                _save(job.folder, predictor_network, network, optimizer, history)
+                _save(job, predictor_network, network, optimizer, history)
     return validate(job, predictor_network, group)
 
 
@@ -88,8 +83,8 @@ def _train_epoch(
             running = float(total) / index
             if not np.isfinite(running):
                 raise UserError(
-                    f"epoch {epoch}: the loss is no longer a number; lower --learning-rate and train again, "
-                    "or go on from the last good epoch with --resume"
+                    f"epoch {epoch + 1}: the loss is no longer a number; train again with a lower --learning-rate "
+                    "(the model of the last finished epoch, if any, is kept)"
                 )
             note = f"epoch {epoch + 1}/{settings.epochs} loss {running:.3f}"
         tracker.update(before + index, note=note)
@@ -105,14 +100,20 @@ def _train_epoch(
 
 
 def _save(
-    folder: Path,
+    job: Job,
     predictor_network: keras.Model,
     network: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     history: list[EpochMetrics],
 ) -> None:
-    with atomic_path(folder / WEIGHTS_NAME) as temporary:
-        predictor_network.save_weights(temporary)
-    write_metrics(folder, history)
-    draw_metrics(folder, history)
-    save_checkpoint(folder, network, optimizer, epochs_done=history[-1].epoch + 1)
+    # Plan and settings with the weights they belong to: a run stopped before leaves an older model as it was.
+    write_plan(job.folder, job.plan)
+    write_settings(job.folder, job.settings)
+    with atomic_path(job.folder / WEIGHTS_NAME) as temporary:
+        try:
+            predictor_network.save_weights(temporary)
+        except RuntimeError as error:  # h5py's, of a full disk
+            raise OSError(str(error)) from None
+    write_metrics(job.folder, history)
+    draw_metrics(job.folder, history)
+    save_checkpoint(job.folder, network, optimizer, epochs_done=history[-1].epoch + 1)

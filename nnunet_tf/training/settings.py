@@ -5,13 +5,15 @@ from pathlib import Path
 
 from pydantic import PositiveFloat, PositiveInt
 
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import Plan
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model, write_model
+from data_preprocessing.plan import Plan, read_plan
 from data_preprocessing.task import Strict
 from nnunet_tf.data.augmentation import Augmentation
 from nnunet_tf.data.folds import Fold
 
 SETTINGS_NAME = "training.json"
+CHECKPOINT_NAME = "checkpoint.npz"
 
 
 class TrainingSettings(Strict):
@@ -44,6 +46,28 @@ class Job:
     plan: Plan
     fold: Fold
     settings: TrainingSettings
+
+
+def check_resume(job: Job) -> None:
+    """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
+
+    More epochs are fine, and another number of workers.
+    """
+    if not (job.folder / CHECKPOINT_NAME).is_file():
+        raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
+    remedy = "train without --resume, which starts over"
+    before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
+    if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
+        raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
+    old, new = (each.model_dump(exclude={"epochs", "workers"}) for each in (before, job.settings))
+    differing = [f"{name} was {old[name]}, is {new[name]}" for name in old if old[name] != new[name]]
+    if job.settings.epochs < before.epochs:
+        differing.append(f"epochs was {before.epochs}, is {job.settings.epochs}")
+    if differing:
+        raise UserError(
+            f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
+            f"give the same ones, or {remedy}"
+        )
 
 
 def write_settings(folder: Path, settings: TrainingSettings) -> None:

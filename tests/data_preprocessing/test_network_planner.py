@@ -89,7 +89,7 @@ def test_a_2d_network_has_as_many_stages_as_published_and_at_most_512_features()
 
 @pytest.mark.parametrize(("cases", "batch_3d", "batch_2d"), [(260, 9, 366), (200, 7, 281)])
 def test_hippocampus_like_cases_get_the_batches_that_nnunet_plans(cases, batch_3d, batch_2d):
-    # nnU-Net v2 itself, run on Task04 with 260 and with 200 cases (RULES "Planning").
+    # nnU-Net v2 itself, run on Task04 with 260 and with 200 cases.
     fingerprint = same_cases(cases, (36, 50, 35), (1.0, 1.0, 1.0))
     volumetric, planar = (plan_for_dataset(fingerprint, 3, dim, (0, 1, 2), (1.0, 1.0, 1.0)) for dim in (3, 2))
     assert (volumetric.patch_size, volumetric.batch_size) == ((40, 56, 40), batch_3d)

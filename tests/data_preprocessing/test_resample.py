@@ -29,7 +29,7 @@ THICK = (4.0, 1.0, 1.0)
 
 
 def oracle(volume, shape, order):
-    """RULES "Resampling": the reference."""
+    """The reference."""
     volume = np.asarray(volume, np.float64)
     return resize(volume, shape, order=order, mode="edge", anti_aliasing=False, clip=False, preserve_range=True)
 

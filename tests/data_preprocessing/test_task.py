@@ -7,7 +7,7 @@ from data_preprocessing.task import CONFIG_FOLDER, load_task
 
 from .samples import refused
 
-# RULES "Preprocessing": 3D patch, 3D spacing, 2D patch, 2D spacing, CT clip low, high, mean, std.
+# As NVIDIA fixed them: 3D patch, 3D spacing, 2D patch, 2D spacing, CT clip low, high, mean, std.
 DECATHLON = {
     "01": ("BrainTumour", (128, 128, 128), (1, 1, 1), (192, 160), (1, 1), None),
     "02": ("Heart", (80, 192, 160), (1.37, 1.25, 1.25), (320, 256), (1.25, 1.25), None),

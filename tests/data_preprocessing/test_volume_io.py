@@ -570,9 +570,9 @@ def test_a_written_label_reads_back_on_its_image(tmp_path, source):
     np.testing.assert_array_equal(read_label(tmp_path / "label.nii.gz", volume), labels)
 
 
-def test_a_written_label_has_the_spatial_shape_of_the_source(tmp_path, source):
+def test_a_written_label_has_the_shape_of_the_source_but_for_its_channels(tmp_path, source):
     _, label = written(tmp_path, source)
-    assert label.shape == source.shape[:3]
+    assert label.shape == source.shape[:3] + (1,) * (source.shape[3:] == (1,))
 
 
 def test_a_written_label_has_the_affine_of_the_source_to_the_bit(tmp_path, source):

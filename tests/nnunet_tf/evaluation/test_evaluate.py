@@ -50,8 +50,9 @@ def test_another_grid_is_refused(folders, shape, affine):
         evaluate(predictions, labels)
 
 
-def test_classes_without_names_are_refused(folders, tmp_path):
+def test_classes_without_names_go_by_their_numbers(folders, tmp_path):
     predictions, labels = folders
     (tmp_path / "data" / "dataset.json").unlink()
-    with pytest.raises(UserError, match=r"no dataset.json"):
-        evaluate(predictions, labels)
+    for folder in folders:
+        write(folder / "x.nii.gz", [[[0, 4, 4]]])
+    assert evaluate(predictions, labels).cases == {"x": {"label 4": 1.0}}

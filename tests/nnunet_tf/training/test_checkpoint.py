@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.training.checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
+from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
+from nnunet_tf.training.settings import CHECKPOINT_NAME
 
 
 def network_and_optimizer(units=3, seed=0):
