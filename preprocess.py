@@ -125,7 +125,7 @@ def preprocess_task(options: argparse.Namespace) -> None:
     resources = Resources(options.n_jobs, _memory(options))
     with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
         summary = preprocess(
-            config, dataset, plan, folder, resources, options.shard_dtype, options.trust_grid, tracker.update
+            config, dataset, plan, folder, resources, options.shard_dtype, options.trust_grid, tracker.update, _warn
         )
     if summary.failures:
         for failure in summary.failures:
@@ -168,6 +168,10 @@ def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str) -> 
     folder = options.shards / f"task{task}_fingerprint"
     with track("Collecting the fingerprint", total=len(dataset.training), unit="cases") as tracker:
         return load_or_collect(folder, dataset, options.n_jobs, tracker.update, options.trust_grid, _memory(options))
+
+
+def _warn(message: str) -> None:
+    print(f"preprocess.py: {message}", file=sys.stderr)
 
 
 def _memory(options: argparse.Namespace) -> int | None:

@@ -72,10 +72,12 @@ def preprocess(
     shard_type: ShardType = "float32",
     trust_grid: bool = False,
     on_case: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Summary:
     """Turns the training cases of `dataset` into shards in `folder`; cases that are there already are kept.
 
-    `on_case(done, total)` is called after each case; `trust_grid` is that of `preprocess_case`. When a case fails the
+    `on_case(done, total)` is called after each case; `warn` is told of cases that may need
+    more memory than there is; `trust_grid` is that of `preprocess_case`. When a case fails the
     others go on, the failure is in the summary, and the folder has no manifest, which training takes for incomplete.
     Raises UserError when no case has foreground.
     """
@@ -89,6 +91,12 @@ def preprocess(
         )
         for case in dataset.training
     ]
+    for job in jobs:
+        if job.memory > memory:
+            warn(
+                f"case {job.name}: may take {job.memory / 2**30:.1f} of the {memory / 2**30:.1f} GiB to be used; "
+                "it is worked on alone, which may be slow"
+            )
     with filling(folder):
         outcomes: list[Outcome[CaseRecord]] = []
         for outcome in run_jobs(jobs, resources.processes, memory):

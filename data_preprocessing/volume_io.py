@@ -140,8 +140,8 @@ def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
 def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
     """Writes label numbers `(z, y, x)` on the voxel grid of `source`, atomically.
 
-    The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is uint8, uint16
-    past 255.
+    The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is
+    uint8, uint16 past 255.
     """
     shape = source.shape if math.prod(source.shape) == labels.size else source.shape[:3]  # without channels
     voxels = from_ras_zyx(labels, source.affine).reshape(shape)

@@ -1,13 +1,16 @@
 import json
+import os
 import re
+import signal
 
 import numpy as np
 import pytest
 
+from data_preprocessing import pipeline
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import checksum
-from data_preprocessing.pipeline import Resources, class_indices, preprocess
+from data_preprocessing.pipeline import Resources, class_indices, preprocess, preprocess_case
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import (
     MANIFEST_NAME,
@@ -266,3 +269,32 @@ def test_the_huge_label_numbers_of_an_atlas_need_no_huge_table(tmp_path):
     numbers = {0: "background", 7: "nucleus", 4_000_000_000: "tract"}
     labels = np.array([[[0, 7, 4_000_000_000]]], np.uint32)
     assert class_indices(labels, numbers, tmp_path).ravel().tolist() == [0, 1, 2]
+
+
+def die_on_case_b(case, *arguments):
+    """Stands in for `preprocess_case` in a worker that the system kills."""
+    if case.name == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return preprocess_case(case, *arguments)
+
+
+def test_a_worker_that_dies_is_one_failed_case_and_the_folder_stays_incomplete(tiny, tmp_path, monkeypatch):
+    data, _ = tiny
+    monkeypatch.setattr(pipeline, "preprocess_case", die_on_case_b)
+    config = make_config()
+    dataset = load_dataset(data, config.dataset)
+    summary = preprocess(config, dataset, make_plan(config, dataset, 3), tmp_path / "shards", Resources(2))
+    assert [(outcome.name, outcome.user_error) for outcome in summary.failures] == [("b", False)]
+    assert [record.name for record in summary.records] == ["a", "c"]
+    assert not (tmp_path / "shards" / MANIFEST_NAME).exists()
+
+
+def test_a_case_that_may_not_fit_into_memory_is_told_and_worked_on_all_the_same(tiny, tmp_path):
+    data, _ = tiny
+    config = make_config()
+    dataset = load_dataset(data, config.dataset)
+    told = []
+    plan, resources = make_plan(config, dataset, 3), Resources(2, memory=2**20)
+    summary = preprocess(config, dataset, plan, tmp_path / "shards", resources, warn=told.append)
+    assert [message.split(":")[0] for message in told] == ["case a", "case b", "case c"]
+    assert len(summary.records) == 3
