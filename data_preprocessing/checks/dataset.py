@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data_preprocessing.checks.case import Expected, check_case
-from data_preprocessing.checks.finding import Finding, Unusable, worst_first
+from data_preprocessing.checks.finding import Finding, Row, Unusable, error, worst_first
 from data_preprocessing.checks.listing import (
     check_classes,
     check_count,
@@ -24,6 +24,7 @@ from data_preprocessing.dataset import (
     read_labels,
 )
 from data_preprocessing.defaults import FOLDS
+from data_preprocessing.errors import UserError
 from data_preprocessing.memory import estimate_reading, free_memory
 from data_preprocessing.nnunet_raw import load_nnunet_raw
 from data_preprocessing.open_dataset import is_nnunet_raw
@@ -60,7 +61,10 @@ def check_dataset(
         _attempt(read_channels, path, findings) or (), _attempt(read_labels, path, findings) or {}, dim, trust_grid
     )
     if is_nnunet_raw(path.parent):  # its cases are what is there: no list to check
-        cases = list(load_nnunet_raw(path.parent).training)
+        there = _attempt(lambda path: list(load_nnunet_raw(path.parent).training), path, findings)
+        if there is None:
+            return worst_first(findings)
+        cases = there
         findings += [finding.at(path) for finding in check_folds(len(cases), folds)]
     else:
         listed = _attempt(list_cases, path, findings)
@@ -89,7 +93,11 @@ def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) 
         return read(path)
     except Unusable as refusal:
         findings.append(refusal.finding)
-        return None
+    except UserError as refusal:  # in one line: file, problem; remedy
+        file, _, text = str(refusal).partition(": ")
+        problem, _, remedy = text.rpartition("; ")
+        findings.append(error(Row.LISTING, problem, remedy).at(Path(file)))
+    return None
 
 
 def _check_listing(path: Path, cases: list[Case], folds: int) -> list[Finding]:

@@ -262,3 +262,15 @@ def test_checking_changes_nothing_on_disk(sample):
     sample.check()
     assert {path: path.stat().st_mtime_ns for path in sample.folder.rglob("*")} == before
     assert json.loads(sample.description.read_text())["numTraining"] == 5
+
+
+def test_what_a_raw_folder_of_nnunet_lacks_is_a_finding(tmp_path):
+    raw = tmp_path / "Dataset097_Mine"
+    (raw / "imagesTr").mkdir(parents=True)
+    (raw / "imagesTr" / "a_0000.nii.gz").touch()
+    description = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
+    (raw / "dataset.json").write_text(json.dumps(description))
+    (finding,) = check_dataset(raw.name, 3, tmp_path, 1)
+    assert (finding.level, finding.row) == ("error", Row.LISTING)
+    assert finding.file == str(raw / "labelsTr" / "a.nii.gz")
+    assert finding.remedy.startswith("restore it")
