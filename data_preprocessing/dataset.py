@@ -6,9 +6,12 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
 from data_preprocessing.nifti_file import NIFTI_SUFFIXES, case_name
+from data_preprocessing.task import StatedRegion, StatedRegions
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,13 @@ class Case:
 @dataclass(frozen=True)
 class Dataset:
     """A Medical-Decathlon-style folder. `labels` maps the numbers in label files to class names, in rising order, the
-    background (0) first."""
+    background (0) first. `regions` are those that dataset.json declares; a network's are those of its config."""
 
     folder: Path
     channels: tuple[str, ...]
     labels: dict[int, str]
     training: tuple[Case, ...]
+    regions: dict[str, StatedRegion] | None = None
 
 
 def load_dataset(data: Path, name: str) -> Dataset:
@@ -42,14 +46,14 @@ def load_dataset(data: Path, name: str) -> Dataset:
     Raises UserError when the folder or a file that dataset.json lists is missing, or dataset.json is not understood.
     """
     path = description_file(data, name)
-    channels, labels = read_channels(path), read_labels(path)
+    channels, labels, regions = read_channels(path), read_labels(path), read_regions(path)
     cases = list(dict.fromkeys(list_cases(path)))  # a case that is listed again is used once
     refuse(path, *check_names([case.name for case in cases]))
     for case in cases:
         for file in case.files:
             case_name(file)
             refuse(file, *check_there(file))
-    return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)))
+    return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)), regions)
 
 
 def description_file(data: Path, name: str) -> Path:
@@ -70,12 +74,39 @@ def read_channels(path: Path) -> tuple[str, ...]:
 def read_labels(path: Path) -> dict[int, str]:
     """Returns the class name of each label number in a dataset.json, in rising order, background (0) first.
 
-    Raises UserError when the file is missing, not understood, or lacks the background.
+    Where labels are regions, a number that is none by itself is called `label 2`. Raises UserError when the file is
+    missing, not understood, or lacks the background.
     """
-    labels = _names(read_json(path), path, "labels")
+    content = read_json(path)
+    labels = _names(content | {"labels": _single_numbers(content.get("labels"))}, path, "labels")
     if 0 not in labels or min(labels) < 0:
         raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
     return labels
+
+
+def read_regions(path: Path) -> dict[str, StatedRegion] | None:
+    """Returns the regions in a dataset.json in their order, each with its value of `regions_class_order`.
+
+    None where no label is a list of several numbers. Source: nnU-Net v2, documentation/region_based_training.md.
+    Raises UserError where the two do not fit.
+    """
+    content = read_json(path)
+    labels = content.get("labels")
+    if not isinstance(labels, dict) or not any(_is_region(value) and len(set(value)) > 1 for value in labels.values()):
+        return None
+    numbers = {name: value if isinstance(value, list) else [value] for name, value in labels.items()}
+    foreground = {name: value for name, value in numbers.items() if any(number != 0 for number in value)}
+    order = content.get("regions_class_order")
+    if not isinstance(order, list) or len(order) != len(foreground):
+        problem = f"labels has regions, so regions_class_order must have {len(foreground)} numbers, one for each of "
+        raise unusable(path, Row.LISTING, problem + ", ".join(foreground), "correct it")
+    stated = {name: {"labels": value, "value": order[index]} for index, (name, value) in enumerate(foreground.items())}
+    try:
+        return TypeAdapter[dict[str, StatedRegion]](StatedRegions).validate_python(stated)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"region {part}: " for part in first["loc"][:1])
+        raise unusable(path, Row.LISTING, f"{where}{first['msg']}", "correct labels and regions_class_order") from None
 
 
 def list_cases(path: Path) -> list[Case]:
@@ -156,6 +187,24 @@ def _names(content: dict[str, Any], path: Path, key: str) -> dict[int, str]:
     if len(names) < len(pairs):
         raise unusable(path, Row.LISTING, f"{key} has two names of one number", "correct it")
     return names
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(number, int) for number in value)
+
+
+def _single_numbers(labels: object) -> object:
+    """Labels with one name for each number of the regions among them; what is malformed stays as it is."""
+    if not isinstance(labels, dict):
+        return labels
+    united = {number for value in labels.values() if _is_region(value) for number in value}
+    single = {
+        name: value[0] if _is_region(value) else value
+        for name, value in labels.items()
+        if not _is_region(value) or len(set(value)) == 1
+    }
+    unnamed = sorted(united - {value for value in single.values() if isinstance(value, int)})
+    return single | {f"label {number}": number for number in unnamed}
 
 
 def _case(folder: Path, image: Path, label: Path) -> Case:

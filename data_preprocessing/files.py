@@ -1,5 +1,6 @@
 """Writing files so that a killed run never leaves half of one under its final name."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,6 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from data_preprocessing.errors import UserError
+
+LOCK_NAME = ".lock"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,6 +55,23 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+@contextmanager
+def kept_folder(folder: Path, command: str) -> Iterator[None]:
+    """Makes `folder` and keeps it for this process; clears away temporary files of a run that was killed there.
+
+    Raises UserError, naming `command`, when another process keeps it.
+    """
+    make_folder(folder)
+    with open(folder / LOCK_NAME, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another {command} is writing there; wait for it or stop it") from None
+        for leftover in folder.glob(".*.*.*"):
+            leftover.unlink()
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

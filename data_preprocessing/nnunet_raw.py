@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from data_preprocessing.dataset import Case, Dataset, read_labels
+from data_preprocessing.dataset import Case, Dataset, read_labels, read_regions
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
 from data_preprocessing.nifti_file import NIFTI_SUFFIXES
@@ -26,20 +26,16 @@ def load_nnunet_raw(folder: Path) -> Dataset:
     """Returns the data set in `folder`, its training cases sorted by name.
 
     The layout: `dataset.json` with `channel_names`, `labels` (name to number) and `file_ending`;
-    `imagesTr/case_0000.nii.gz`, one file a channel; `labelsTr/case.nii.gz`. Source: nnU-Net v2,
-    `documentation/dataset_format.md`. A wrong `numTraining` is no error here. Raises UserError where a file is missing
-    or named otherwise, and for what is not supported: other endings than NIfTI's, label regions, the ignore label.
+    `imagesTr/case_0000.nii.gz`, one file a channel; `labelsTr/case.nii.gz`. Labels that are lists of numbers are
+    regions, written in predictions as `regions_class_order` says. Source: nnU-Net v2, `documentation/dataset_format.md`
+    and `region_based_training.md`. A wrong `numTraining` is no error here. Raises UserError where a file is missing or
+    named otherwise, and for what is not supported: other endings than NIfTI's, the ignore label.
     """
     path = folder / "dataset.json"
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give an nnU-Net v2 raw folder, such as nnUNet_raw/Dataset004_Mine")
     description = read_model(path, RawDescription, "correct it as nnU-Net v2 describes, or leave out --from-nnunet")
     channels = _channels(description, path)
-    regions = [name for name, number in description.labels.items() if isinstance(number, list)]
-    if regions:
-        raise UserError(
-            f"{path}: labels {', '.join(regions)} are regions (lists of numbers), which are not supported yet"
-        )
     if IGNORED_LABEL in description.labels:
         raise UserError(f"{path}: the label {IGNORED_LABEL} is not supported; give those voxels a class or background")
     if description.file_ending not in NIFTI_SUFFIXES:
@@ -50,7 +46,7 @@ def load_nnunet_raw(folder: Path) -> Dataset:
         _case(folder, name, files, len(channels), description.file_ending)
         for name, files in sorted(_files_by_case(folder / "imagesTr", description.file_ending).items())
     )
-    return Dataset(folder, channels, read_labels(path), cases)
+    return Dataset(folder, channels, read_labels(path), cases, read_regions(path))
 
 
 def _channels(description: RawDescription, path: Path) -> tuple[str, ...]:

@@ -19,12 +19,22 @@ from data_preprocessing.topology import Topology, plan_topology
 PLAN_NAME = "plan.json"
 
 
+class Region(Strict):
+    """A structure with an output of its own: the union of `classes`, indices of the plan's; predicted as `value`."""
+
+    name: str
+    classes: tuple[int, ...]
+    value: int = Field(description="label number in predictions")
+
+
 class Plan(Strict):
     """What the stages agree on. `patch_size` and `spacing` (mm) are in network axis order, coarsest axis first.
 
     `axis_order` says which axes of the RAS+ `(z, y, x)` volume the network's three axes are. A 2D plan's `patch_size`,
     `spacing` and topology hold the last two of them; its network sees slices along the first.
     `label_values[i]` is the number that class `i` has in the data set's own label files; class 0 is the background.
+    With `regions` the network has one output a region, which may overlap; where several are predicted, the last one's
+    value is written (nnU-Net v2, documentation/region_based_training.md).
     """
 
     format: Literal[1] = 1
@@ -41,12 +51,23 @@ class Plan(Strict):
     nonzero_mask: bool
     topology: Topology
     training: TrainingDefaults
+    regions: tuple[Region, ...] = ()
     config_hash: str = Field(description="of the task config, and of what was filled in where it is null")
 
     @property
     def foreground(self) -> tuple[str, ...]:
-        """Names of the classes that are scored: all but the background."""
+        """Names of all classes but the background."""
         return self.classes[1:]
+
+    @property
+    def outputs(self) -> int:
+        """Output channels of the network: one a region, else one a class, the background included."""
+        return len(self.regions) or len(self.classes)
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """Names of what is scored: the regions, else the classes but the background."""
+        return tuple(region.name for region in self.regions) or self.foreground
 
     @property
     def name(self) -> str:
@@ -110,9 +131,11 @@ def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions, fingerprint
         nonzero_mask=uses_mask,
         topology=network[1],
         training=config.training,
+        regions=_regions(config, dataset),
         config_hash="",
     )
-    content = config.model_dump_json() + (plan.model_dump_json() if missing else "")
+    unused = None if plan.regions else {"regions"}  # the hash of a config without them is that of older versions
+    content = config.model_dump_json(exclude=unused) + (plan.model_dump_json(exclude=unused) if missing else "")
     return plan.model_copy(update={"config_hash": hashlib.sha256(content.encode()).hexdigest()[:16]})
 
 
@@ -178,6 +201,21 @@ def _planned_network(
         features = (config.features + config.features[-1:] * stages)[:stages]
         topology = topology.model_copy(update={"features": features})
     return network.patch_size, topology
+
+
+def _regions(config: TaskConfig, dataset: Dataset) -> tuple[Region, ...]:
+    numbers = list(dataset.labels)
+    regions = []
+    for name, stated in (config.regions or {}).items():
+        unknown = sorted(set(stated.labels) - set(numbers))
+        if unknown:
+            raise UserError(
+                f"task {config.task}: region {name}: labels {unknown} are not among those of {dataset.folder.name}, "
+                f"{numbers}; correct the config"
+            )
+        classes = tuple(index for index, number in enumerate(numbers) if number in stated.labels)
+        regions.append(Region(name=name, classes=classes, value=stated.value))
+    return tuple(regions)
 
 
 def _normalization(config: TaskConfig, channel: str, index: int, fingerprint: Fingerprint | None) -> Normalization:

@@ -90,6 +90,7 @@ def origins(planned: PlannedConfig) -> dict[str, str]:
         "ct": _ct_origin(list(methods.values())),
         "nonzero_mask": f"fingerprint: median of cropped / full voxels is {median_box_share(planned.fingerprint):.3g}; "
         f"rule: true where that is under {MASK_SHARE:g} and a channel is z-scored",
+        **({"regions": "dataset.json; of several, the value of the last is written"} if planned.config.regions else {}),
         "training": "what is not named is at its default",
         "training.batch_size_2d": _batch_origin(planned, planned.network_2d),
         **({"training.batch_size_3d": _batch_origin(planned, planned.network_3d)} if planned.network_3d else {}),

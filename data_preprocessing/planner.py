@@ -88,6 +88,7 @@ def plan_config(
         nonzero_mask="z_score" in methods and needs_nonzero_mask(fingerprint),
         topology_3d=topology_3d,
         topology_2d=StatedTopology(**network_2d.topology.model_dump()),
+        regions=dataset.regions,
         training=training,
     )
     return PlannedConfig(config, fingerprint, axis_order, network_2d, network_3d, gpu_memory_gb)

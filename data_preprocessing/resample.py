@@ -145,18 +145,52 @@ def likeliest_class(
     Works slab by slab of the first axis and class by class, so that the scores of all classes are never in memory at
     the full shape. `orders` are the spline orders of the axes, 0 or 1: a slab then needs only the planes beside it.
     """
+    result = np.empty(tuple(shape), dtype)
+    for slab, resampled_scores in _slabs(scores, source_shape, shape, orders, slab_voxels):
+        winner = result[slab]
+        best = np.full(winner.shape, -np.inf, np.float32)
+        for value, resampled in resampled_scores:
+            np.copyto(winner, value, where=resampled > best)
+            np.maximum(best, resampled, out=best)
+    return result
+
+
+def last_positive(
+    scores: Scores,
+    source_shape: Sequence[int],
+    shape: Sequence[int],
+    orders: Sequence[int],
+    dtype: np.dtype | type,
+    slab_voxels: int = SLAB_VOXELS,
+) -> np.ndarray:
+    """Returns, on `shape` `(D, H, W)`, the last of the values whose resampled score is over 0; 0 where none is.
+
+    Works slab by slab and value by value, as `likeliest_class` does.
+    """
+    result = np.zeros(tuple(shape), dtype)
+    for slab, resampled_scores in _slabs(scores, source_shape, shape, orders, slab_voxels):
+        for value, resampled in resampled_scores:
+            np.copyto(result[slab], value, where=resampled > 0)
+    return result
+
+
+def _slabs(
+    scores: Scores, source_shape: Sequence[int], shape: Sequence[int], orders: Sequence[int], slab_voxels: int
+) -> Iterator[tuple[slice, Iterator[tuple[int, np.ndarray]]]]:
+    """The range of target planes of each slab, and the scores resampled to it, one at a time."""
     depth, height, width = shape
-    result = np.empty((depth, height, width), dtype)
     operator = axis_operator(source_shape[0], depth, orders[0])
     slab = max(1, slab_voxels // (height * width))
     for start in range(0, depth, slab):
         rows = operator[start : start + slab]
-        used = np.flatnonzero(rows.any(axis=0))
-        planes = slice(int(used[0]), int(used[-1]) + 1)
-        winner, best = result[start : start + slab], np.full((len(rows), height, width), -np.inf, np.float32)
-        for value, score in scores(planes):
-            along_depth = _apply_operator(rows[:, planes], score, axis=0)
-            resampled = resample(along_depth, best.shape, orders)
-            np.copyto(winner, value, where=resampled > best)
-            np.maximum(best, resampled, out=best)
-    return result
+        yield slice(start, start + slab), _resampled_scores(scores, rows, (len(rows), height, width), orders)
+
+
+def _resampled_scores(
+    scores: Scores, rows: np.ndarray, shape: Sequence[int], orders: Sequence[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    used = np.flatnonzero(rows.any(axis=0))
+    planes = slice(int(used[0]), int(used[-1]) + 1)
+    for value, score in scores(planes):
+        along_depth = _apply_operator(rows[:, planes], score, axis=0)
+        yield value, resample(along_depth, shape, orders)

@@ -5,7 +5,6 @@ past 255 classes); `<case>_f.npy` foreground voxels, int32 `(rows, 3)`; `<case>.
 case came from; beside them `plan.json` and, written last of all, `manifest.json`.
 """
 
-import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +16,11 @@ from pydantic import BaseModel
 
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import checksum, make_folder, read_model, write_array, write_model
+from data_preprocessing.files import checksum, kept_folder, read_model, write_array, write_model
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
 from data_preprocessing.task import TaskConfig
 
 MANIFEST_NAME = "manifest.json"
-LOCK_NAME = ".lock"
 ROWS_PER_CLASS = 500
 NO_FOREGROUND = -1
 
@@ -177,15 +175,8 @@ def filling(folder: Path) -> Iterator[None]:
 
     Raises UserError when another process is filling it.
     """
-    make_folder(folder)
-    with open(folder / LOCK_NAME, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another preprocess.py is writing there; wait for it or stop it") from None
+    with kept_folder(folder, "preprocess.py"):
         (folder / MANIFEST_NAME).unlink(missing_ok=True)
-        for leftover in folder.glob(".*.*.*"):  # temporary files of a run that was killed
-            leftover.unlink()
         yield
 
 

@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_validator,
+)
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import validated
@@ -46,6 +58,7 @@ class TrainingDefaults(Strict):
     learning_rate: PositiveFloat = 1e-3
     batch_size_2d: PositiveInt = 64
     batch_size_3d: PositiveInt = 2
+    validate_every: NonNegativeInt = Field(default=10, description="epochs; 0: only after the last")
 
     def batch_size(self, dim: Dimensions) -> int:
         """Returns the patches a step and worker of a 2D or 3D network."""
@@ -82,6 +95,26 @@ class StatedTopology(Strict):
             raise ValueError(f"its strides divide by {factors}, the patch {list(patch)} is not a multiple of that")
 
 
+class StatedRegion(Strict):
+    """A structure that is predicted as a whole, such as a tumour with all its parts. 0, the background, is in none."""
+
+    labels: Annotated[tuple[PositiveInt, ...], Field(min_length=1, description="numbers in the label files")]
+    value: PositiveInt = Field(description="number that a prediction has where the region is the last declared")
+
+
+def _distinct_values(regions: dict[str, StatedRegion]) -> dict[str, StatedRegion]:
+    owners: dict[int, str] = {}
+    for name, region in regions.items():
+        if region.value in owners:
+            raise ValueError(f"{owners[region.value]} and {name} both have the value {region.value}; give each its own")
+        owners[region.value] = name
+    return regions
+
+
+StatedRegions = Annotated[dict[str, StatedRegion], Field(min_length=1), AfterValidator(_distinct_values)]
+"""Regions by name. Their order counts: where several are predicted, the value of the last is written."""
+
+
 class TaskConfig(Strict):
     """One task: the only home of a number about its data set.
 
@@ -103,7 +136,16 @@ class TaskConfig(Strict):
     features: tuple[PositiveInt, ...] | None = Field(default=None, description="channels a stage; null: 32 doubling")
     topology_3d: StatedTopology | None = Field(default=None, description="null: by rule from patch and spacing")
     topology_2d: StatedTopology | None = None
+    regions: StatedRegions | None = Field(default=None, description="null: the classes of the data set")
     training: TrainingDefaults = TrainingDefaults()
+
+    @field_serializer("regions", mode="wrap")
+    def _regions_in_order(
+        self, regions: object, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> object:
+        """As pairs where two configs are compared in Python: mappings are equal in any order, these are not."""
+        content = handler(regions)
+        return list(content.items()) if content and not info.mode_is_json() else content
 
     @model_validator(mode="after")
     def _topology_fits(self) -> "TaskConfig":

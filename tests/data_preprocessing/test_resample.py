@@ -8,6 +8,7 @@ from data_preprocessing.resample import (
     LINEAR,
     NEAREST,
     interpolation_orders,
+    last_positive,
     resample,
     resample_image,
     resample_label,
@@ -198,3 +199,23 @@ def test_image_and_label_stay_on_one_another_and_in_place(shape):
 def test_two_equally_coarse_axes_are_not_set_apart():
     # nnU-Net v2: for a spacing such as (0.24, 1.25, 1.25) no axis lies through a plane of finer ones.
     assert interpolation_orders(3, (0.24, 1.25, 1.25), (1.0, 1.0, 1.0)) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("slab_voxels", [1, 700, 10**9])
+@pytest.mark.parametrize("shape", [(17, 20, 9), (5, 11, 30), (10, 14, 12)])
+def test_the_last_value_over_zero_wins_wherever_slabs_begin(shape, slab_voxels):
+    random = np.random.default_rng(0)
+    scores = {value: ndimage.gaussian_filter(random.normal(size=(10, 14, 12)), 1.5) for value in (300, 4, 9)}
+    resized = {value: oracle(score, shape, LINEAR) for value, score in scores.items()}
+    expected = np.zeros(shape, np.uint16)
+    for value, score in resized.items():
+        expected[score > 0] = value
+
+    def in_planes(planes):
+        return ((value, score[planes].astype(np.float32)) for value, score in scores.items())
+
+    ours = last_positive(in_planes, (10, 14, 12), shape, (LINEAR,) * 3, np.uint16, slab_voxels)
+    clear = np.min([np.abs(score) for score in resized.values()], axis=0) > 1e-5
+    assert clear.mean() > 0.99
+    assert set(np.unique(ours)) == {0, 300, 4, 9}
+    np.testing.assert_array_equal(ours[clear], expected[clear])
