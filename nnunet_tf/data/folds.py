@@ -7,6 +7,7 @@ from sklearn.model_selection import KFold
 
 from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
+from nnunet_tf.choices import FoldName
 
 SPLIT_SEED = 12345  # the same folds as nnU-Net and NVIDIA's
 
@@ -19,16 +20,18 @@ class Fold:
     validation: tuple[str, ...]
 
 
-def split(cases: Sequence[str], fold: int, folds: int = FOLDS) -> Fold:
-    """Returns fold `fold` of `folds` over the sorted case names.
+def split(cases: Sequence[str], fold: FoldName, folds: int = FOLDS) -> Fold:
+    """Returns fold `fold` of `folds` over the sorted case names; of fold "all", all cases to learn from and none else.
 
     Raises UserError when there are fewer cases than folds, or no such fold.
     """
+    names = sorted(cases)
+    if isinstance(fold, str):
+        return Fold(tuple(names), ())
     if len(cases) < folds:
         raise UserError(f"{len(cases)} cases cannot be split into {folds} folds; add cases, or use fewer with --nfolds")
     if fold >= folds:
-        raise UserError(f"--fold {fold}: there are {folds} folds, 0 to {folds - 1}; choose one of them")
-    names = sorted(cases)
+        raise UserError(f"--fold {fold}: there are {folds} folds, 0 to {folds - 1}, and all; choose one of them")
     splits = list(KFold(folds, shuffle=True, random_state=SPLIT_SEED).split(names))
     training, validation = splits[fold]
     return Fold(tuple(names[index] for index in training), tuple(names[index] for index in validation))

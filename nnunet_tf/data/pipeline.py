@@ -1,121 +1,126 @@
-"""Shards to training batches: a DALI pipeline as a `tf.data` dataset."""
+"""Shards to training batches: a DALI pipeline that applies what was drawn, as a `tf.data` dataset."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import nvidia.dali.plugin.tf as dali_tf
 import tensorflow as tf
-from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali import math as dali_math
-from nvidia.dali.data_node import DataNode
+from nvidia.dali.plugin.tf.experimental import DALIDatasetWithInputs, Input
 
+from data_preprocessing.errors import UserError
 from data_preprocessing.plan import Plan
-from data_preprocessing.shards import foreground_path, image_path, label_path
-from nnunet_tf.data.augmentation import Augmentation, augment
+from data_preprocessing.shards import image_path, label_path
+from nnunet_tf.data.draws import Draws, draw_epoch
+from nnunet_tf.data.patches import ShardFiles, patch_pipeline
+from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.volumes import read_volumes
 
-FOREGROUND_SHARE = 0.33  # of a batch's patches, those centred on a foreground voxel (nnU-Net, Nature Methods 2021)
+Batch = tuple[tf.Tensor, tf.Tensor]
+INPUTS = tuple(field.name for field in fields(Draws) if field.name != "case")  # a case is a file
 
 
 @dataclass(frozen=True)
 class Worker:
-    """Which of `count` training processes this is; each reads its own part of the cases."""
+    """Which of `count` training processes this is; each gets its own share of every global batch."""
 
     rank: int = 0
     count: int = 1
 
 
-def training_batches(
-    shards: Path,
-    plan: Plan,
-    cases: Sequence[str],
-    batch_size: int,
-    seed: int,
-    augmentation: Augmentation = "basic",
-    worker: Worker = Worker(),
-    threads: int = 2,
-) -> tf.data.Dataset:
-    """Returns an endless dataset of `(image, label)` batches on the CPU.
+class TrainingBatches:
+    """The batches that one worker trains on, epoch by epoch.
 
-    Image float32 `(N, *patch_size, C)`, label int32 `(N, *patch_size)`. The same seed and worker give the same batches.
-    A third of each batch, at least one patch, is centred on a foreground voxel; the others lie anywhere in the volume.
-    Volumes smaller than the patch are padded with 0.
+    The same seed and size of the global batch give the same global batches with any number of workers (but for the
+    voxels of the noise, which are each worker's own); an epoch does not depend on those before it. With `gpu` volumes
+    are read by the CPU and augmented on the GPU. Of all but the last of `epochs` the end overlaps with the next's
+    first batches. Raises UserError where `settings.volumes` does not fit.
     """
-    order = np.random.default_rng(seed).permutation(sorted(cases)).tolist()
-    pipeline = _patches(
-        shards=shards,
-        plan=plan,
-        cases=order,
-        forced=max(1, math.floor(batch_size * FOREGROUND_SHARE)),
-        augmentation=augmentation,
-        worker=worker,
-        batch_size=batch_size,
-        num_threads=threads,
-        device_id=None,
-        seed=seed * worker.count + worker.rank,
-    )
-    shape = (batch_size, *plan.patch_size)
-    with tf.device("/cpu:0"):
-        return dali_tf.DALIDataset(
-            pipeline=pipeline,
-            batch_size=batch_size,
-            output_shapes=((*shape, len(plan.channels)), shape),
-            output_dtypes=(tf.float32, tf.int32),
-            num_threads=threads,
-            device_id=None,
+
+    def __init__(
+        self,
+        shards: Path,
+        plan: Plan,
+        cases: Sequence[str],
+        settings: BatchSettings,
+        worker: Worker = Worker(),
+        threads: int = 2,
+        gpu: bool = False,
+        *,
+        epochs: range,
+    ) -> None:
+        _check_volumes(plan, len(cases), settings, worker)
+        self.volumes = read_volumes(shards, cases)
+        self.images, self.labels = (
+            [str(path(shards, name)) for name in self.volumes.names] for path in (image_path, label_path)
         )
+        self.plan, self.settings, self.worker = plan, settings, worker
+        self.threads, self.gpu, self.epochs = threads, gpu, epochs
+        self._begun: dict[int, Iterator[Batch]] = {}
 
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yields the `steps_per_epoch` batches of epoch `number`: image float32 `(N, *patch, C)`, label int32
+        `(N, *patch)`.
 
-@pipeline_def(enable_conditionals=True)
-def _patches(
-    shards: Path, plan: Plan, cases: list[str], forced: int, augmentation: Augmentation, worker: Worker
-) -> tuple[DataNode, DataNode]:
-    # Readers with the same file order and the same shuffling stay in step.
-    image, label, foreground = (
-        fn.readers.numpy(
-            files=[str(path(shards, case)) for case in cases],
-            shuffle_after_epoch=True,
-            shard_id=worker.rank,
-            num_shards=worker.count,
+        A third of each global batch, at least one patch, is centred on a foreground voxel; the others lie anywhere in
+        the volume. Volumes smaller than the patch are padded with 0.
+        """
+        batches = self._begun.pop(number, None) or self._begin(number)
+        for step in range(self.settings.steps_per_epoch):
+            batch = next(batches)
+            if step + 1 == self.settings.steps_per_epoch and number + 1 in self.epochs:
+                self._begun = {number + 1: self._begin(number + 1)}
+            yield batch
+
+    def _begin(self, number: int) -> Iterator[Batch]:
+        settings, plan, worker = self.settings, self.plan, self.worker
+        draws = draw_epoch(self.volumes, plan, settings, worker.count, number).share(worker.rank, worker.count)
+        images, labels = ([paths[case] for case in draws.case.flat] for paths in (self.images, self.labels))
+        # DALI wants what the executor is made of twice: of the pipeline, and of the dataset that runs it.
+        executor = {
+            "batch_size": settings.batch_size,
+            "num_threads": self.threads,
+            "device_id": _gpu_number() if self.gpu else None,
+        }
+        pipeline = patch_pipeline(
+            files=ShardFiles(images, labels, read_roi=settings.read_roi is not False),
+            plan=plan,
+            noise_seed=int(np.random.SeedSequence((settings.seed, number, worker.rank)).generate_state(1)[0]),
+            gpu=self.gpu,
+            **executor,
         )
-        for path in (image_path, label_path, foreground_path)
-    )
-    patch = (1, *plan.patch_size) if plan.dim == 2 else plan.patch_size
-    start = _patch_start(image.shape()[:3], np.array(patch, np.int32), foreground, forced)
-    image, label = (
-        fn.reshape(
-            fn.slice(volume, start, patch, axes=(0, 1, 2), out_of_bounds_policy="pad", fill_values=0), layout="DHWC"
+        shape = (settings.batch_size, *plan.patch_size)
+        with tf.device("/gpu:0" if self.gpu else "/cpu:0"):
+            dataset = DALIDatasetWithInputs(
+                pipeline,
+                input_datasets={name: self._input(getattr(draws, name)) for name in INPUTS},
+                output_shapes=((*shape, len(plan.channels)), shape),
+                output_dtypes=(tf.float32, tf.int32),
+                **executor,
+            )
+            return iter(dataset)
+
+    def _input(self, values: np.ndarray) -> Input:
+        with tf.device("/cpu:0"):
+            dataset = tf.data.Dataset.from_tensor_slices(values)
+        if self.gpu:  # inputs must be where the dataset is
+            dataset = dataset.apply(tf.data.experimental.copy_to_device("/gpu:0"))
+        return Input(dataset, batch=True)
+
+
+def _gpu_number() -> int:
+    """CUDA's number of the one GPU that this process sees as TensorFlow's /gpu:0."""
+    return int(tf.config.get_visible_devices("GPU")[0].name.rsplit(":", 1)[1])
+
+
+def _check_volumes(plan: Plan, cases: int, settings: BatchSettings, worker: Worker) -> None:
+    if settings.volumes is None:
+        return
+    if plan.dim == 3:
+        raise UserError(f"--nvol {settings.volumes}: the patches of a 3D batch are volumes of their own; leave it out")
+    most = min(settings.batch_size, cases // worker.count)
+    if settings.volumes > most:
+        raise UserError(
+            f"--nvol {settings.volumes}: a batch of {settings.batch_size} slices from {cases} cases on "
+            f"{worker.count} workers can hold at most {most} different volumes; give that or less"
         )
-        for volume in (image, label)
-    )
-    image = fn.cast(image, dtype=types.FLOAT)  # shards may be float16
-    if augmentation != "none":
-        image, label = augment(image, label, plan.dim)
-    image_shape = (*plan.patch_size, len(plan.channels))
-    return fn.reshape(image, shape=image_shape), fn.cast(fn.reshape(label, shape=plan.patch_size), dtype=types.INT32)
-
-
-def _patch_start(shape: DataNode, patch: np.ndarray, foreground: DataNode, forced: int) -> DataNode:
-    """First voxel of the patch in a volume of `shape`; negative where a smaller volume gets padded, centred."""
-    margin = fn.cast(shape, dtype=types.INT32) - patch
-    lowest = -(dali_math.max(-margin, 0) // 2)
-    highest = lowest + dali_math.max(margin, 0)
-    anywhere = lowest + _integers_below(highest - lowest + 1, count=3)
-    row = _integers_below(fn.cast(foreground.shape()[0], dtype=types.INT32), count=1)
-    voxel = foreground[row[0]]
-    centred = dali_math.clamp(voxel - patch // 2, lowest, highest)
-    # A permutation of the batch: exactly `forced` samples of each batch fall under it.
-    if fn.batch_permutation() < forced and voxel[0] >= 0:
-        start = centred
-    else:
-        start = anywhere
-    return start
-
-
-def _integers_below(limits: DataNode, count: int) -> DataNode:
-    """`count` uniform integers from 0 to below each of `limits`."""
-    uniform = fn.random.uniform(range=(0.0, 1.0), shape=count, dtype=types.FLOAT64)
-    drawn = fn.cast(dali_math.floor(uniform * limits), dtype=types.INT32)
-    return dali_math.min(drawn, limits - 1)

@@ -1,0 +1,100 @@
+"""All random numbers of an epoch, as one table that the pipeline only has to apply."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import numpy as np
+
+from data_preprocessing.plan import Plan
+from nnunet_tf.data.parameters import draw_parameters, is_anisotropic
+from nnunet_tf.data.places import draw_places
+from nnunet_tf.data.regions import Regions, source_regions
+from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.volumes import Volumes
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Arrays `(steps, batch, ...)`, a patch an entry, in the units and axis order of the operators that take them.
+
+    `case`, its number; `start` and `shape`, the region of the volume that the patch is made from, voxels `(z, y, x)`;
+    `warped`, whether it is resampled, and `warp`, with what: an affine matrix `(axes, axes + 1)` from the patch to the
+    region in `(x, y, z)`, corners of voxels being whole numbers. `noise`, deviation, `blur`, sigma a channel,
+    `coarse`, the size `(channels, axes)` each channel is sampled down to: 0 where not drawn. `brightness`, `contrast`,
+    `inverted_gamma`, `gamma`: 1 where not drawn. `mirror` `(axes,)`, int32, 1 where an axis is mirrored.
+    """
+
+    case: np.ndarray
+    start: np.ndarray
+    shape: np.ndarray
+    warped: np.ndarray
+    warp: np.ndarray
+    noise: np.ndarray
+    blur: np.ndarray
+    brightness: np.ndarray
+    contrast: np.ndarray
+    coarse: np.ndarray
+    inverted_gamma: np.ndarray
+    gamma: np.ndarray
+    mirror: np.ndarray
+
+    def share(self, rank: int, workers: int) -> Self:
+        """Returns the draws of worker `rank` of `workers`: its part of each global batch."""
+        batch_size = self.case.shape[1] // workers
+        part = slice(rank * batch_size, (rank + 1) * batch_size)
+        return replace(self, **{field.name: getattr(self, field.name)[:, part] for field in fields(self)})
+
+
+def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: int, epoch: int) -> Draws:
+    """Returns the draws of all workers in one epoch.
+
+    They depend on the seed, the epoch and the size of the global batch: not on the epochs before, nor on the number
+    of workers that share the batch.
+    """
+    batch_size = settings.batch_size * workers
+    patches = settings.steps_per_epoch * batch_size
+    patch = plan.patch_size if plan.dim == 3 else (1, *plan.patch_size)
+    # One generator for each, so that the same patches are seen with and without augmentation.
+    place_random, parameter_random = (np.random.default_rng((settings.seed, epoch, purpose)) for purpose in range(2))
+    volumes_a_batch = (settings.volumes or settings.batch_size) * workers
+    places = draw_places(volumes, patch, settings.steps_per_epoch, batch_size, volumes_a_batch, place_random)
+    drawn = draw_parameters(patches, patch, len(plan.channels), settings.augmentation, parameter_random)
+    regions = source_regions(places.start, patch, drawn.rotation, drawn.scale)
+    columns = Draws(
+        case=places.case,
+        start=regions.start,
+        shape=regions.shape,
+        warped=drawn.rotation.any(axis=1) | (drawn.scale != 1),
+        warp=warp_matrices(regions, patch)[:, : plan.dim, np.r_[: plan.dim, 3]],
+        noise=drawn.noise.astype(np.float32),
+        blur=drawn.blur.astype(np.float32),
+        brightness=drawn.brightness.astype(np.float32),
+        contrast=drawn.contrast.astype(np.float32),
+        coarse=coarse_sizes(drawn.low_resolution, patch)[..., -plan.dim :],
+        inverted_gamma=drawn.inverted_gamma.astype(np.float32),
+        gamma=drawn.gamma.astype(np.float32),
+        mirror=drawn.mirror[:, -plan.dim :].astype(np.int32),
+    )
+    by_step = (settings.steps_per_epoch, batch_size)
+    values = {field.name: getattr(columns, field.name) for field in fields(columns)}
+    return replace(columns, **{name: value.reshape(*by_step, *value.shape[1:]) for name, value in values.items()})
+
+
+def warp_matrices(regions: Regions, patch: tuple[int, ...]) -> np.ndarray:
+    """Returns affine matrices `(patches, 3, 4)`, float32, on `(x, y, z)`, from patch to region.
+
+    In these coordinates 0 is the corner of the first voxel, not its centre.
+    """
+    offset = regions.shape / 2 - regions.matrix @ (np.array(patch) / 2)
+    return np.concatenate([regions.matrix[:, ::-1, ::-1], offset[:, ::-1, np.newaxis]], axis=2).astype(np.float32)
+
+
+def coarse_sizes(factor: np.ndarray, patch: tuple[int, ...]) -> np.ndarray:
+    """Returns the sizes `(patches, channels, 3)`, float32, to sample each channel down to; 0 where `factor` is 1.
+
+    The first axis of an anisotropic patch, coarse already, keeps its size (nnU-Net v2).
+    """
+    sizes = np.maximum(np.round(factor[..., np.newaxis] * patch), 1)
+    if is_anisotropic(patch):
+        sizes[..., 0] = patch[0]
+    return np.where(factor[..., np.newaxis] == 1, 0, sizes).astype(np.float32)

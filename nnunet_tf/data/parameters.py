@@ -1,0 +1,107 @@
+"""How strongly each patch of an epoch is augmented: which steps it draws, and with which parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnunet_tf.choices import Augmentation
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step's probability a patch, and the range its parameter is uniformly drawn from."""
+
+    probability: float
+    low: float
+    high: float
+
+
+# nnU-Net, Nature Methods 2021, supplementary note 4; in the order in which they are applied.
+ROTATION_PROBABILITY = 0.2
+ROTATION_DEGREES = 30.0  # either way, about each axis
+ROTATION_DEGREES_2D, ROTATION_DEGREES_2D_OBLONG = 180.0, 15.0
+OBLONG = 1.5  # longest over shortest side of a 2D patch, from which on little rotation fits into it
+ANISOTROPIC = 3.0  # longest over first side of a 3D patch, from which on it is rotated in plane only
+SCALING = Step(0.2, 0.7, 1.4)
+NOISE = Step(0.1, 0.0, 0.1)
+BLUR = Step(0.2, 0.5, 1.0)
+BRIGHTNESS = Step(0.15, 0.75, 1.25)
+CONTRAST = Step(0.15, 0.75, 1.25)
+LOW_RESOLUTION = Step(0.25, 0.5, 1.0)
+INVERTED_GAMMA = Step(0.1, 0.7, 1.5)
+GAMMA = Step(0.3, 0.7, 1.5)
+MIRROR_PROBABILITY = 0.5
+CHANNEL_PROBABILITY = 0.5  # of each channel of a patch that draws blur or low resolution
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A value a patch, or a row; the neutral value stands for a step that is not drawn.
+
+    `rotation` `(patches, 3)`, radians about z, y, x, neutral 0; `scale`, size of the sampled region over the patch's,
+    neutral 1; `noise`, deviation, neutral 0; `blur` `(patches, channels)`, sigma in voxels, neutral 0; `brightness`
+    and `contrast`, factors, neutral 1; `low_resolution` `(patches, channels)`, factor of the size, neutral 1;
+    `inverted_gamma` and `gamma`, exponents, neutral 1; `mirror` `(patches, 3)`, along z, y, x, neutral False.
+    """
+
+    rotation: np.ndarray
+    scale: np.ndarray
+    noise: np.ndarray
+    blur: np.ndarray
+    brightness: np.ndarray
+    contrast: np.ndarray
+    low_resolution: np.ndarray
+    inverted_gamma: np.ndarray
+    gamma: np.ndarray
+    mirror: np.ndarray
+
+
+def draw_parameters(
+    patches: int, patch: tuple[int, ...], channels: int, augmentation: Augmentation, random: np.random.Generator
+) -> Parameters:
+    """Returns the parameters of `patches` patches of size `patch` `(z, y, x)`; in 2D the first side is 1.
+
+    "full" draws every step, "basic" noise, brightness and mirroring, "none" nothing.
+    """
+    full, any_step = augmentation == "full", augmentation != "none"
+
+    def draw(step: Step, neutral: float, drawn: bool = full) -> np.ndarray:
+        values = random.uniform(step.low, step.high, patches)
+        return np.where(drawn & (random.random(patches) < step.probability), values, neutral)
+
+    def draw_by_channel(step: Step, neutral: float) -> np.ndarray:
+        values = random.uniform(step.low, step.high, (patches, channels))
+        chosen = random.random((patches, channels)) < CHANNEL_PROBABILITY
+        sample = full & (random.random(patches) < step.probability)
+        return np.where(chosen & sample[:, np.newaxis], values, neutral)
+
+    limits = np.radians(rotation_degrees(patch))
+    rotated = full & (random.random((patches, 1)) < ROTATION_PROBABILITY)
+    sides = np.array(patch) > 1
+    return Parameters(
+        rotation=np.where(rotated, random.uniform(-1, 1, (patches, 3)) * limits, 0),
+        scale=draw(SCALING, 1),
+        noise=draw(NOISE, 0, any_step),
+        blur=draw_by_channel(BLUR, 0),
+        brightness=draw(BRIGHTNESS, 1, any_step),
+        contrast=draw(CONTRAST, 1),
+        low_resolution=draw_by_channel(LOW_RESOLUTION, 1),
+        inverted_gamma=draw(INVERTED_GAMMA, 1),
+        gamma=draw(GAMMA, 1),
+        mirror=any_step & sides & (random.random((patches, 3)) < MIRROR_PROBABILITY),
+    )
+
+
+def is_anisotropic(patch: tuple[int, ...]) -> bool:
+    """Returns whether a 3D patch is so flat that its first axis takes no part in rotation or low resolution."""
+    return max(patch) / patch[0] > ANISOTROPIC
+
+
+def rotation_degrees(patch: tuple[int, ...]) -> tuple[float, float, float]:
+    """Returns the largest angle about z, y and x for a patch of that size; in 2D the first side is 1."""
+    if patch[0] == 1:
+        oblong = max(patch[1:]) / min(patch[1:]) > OBLONG
+        return ROTATION_DEGREES_2D_OBLONG if oblong else ROTATION_DEGREES_2D, 0.0, 0.0
+    if is_anisotropic(patch):
+        return ROTATION_DEGREES_2D, 0.0, 0.0
+    return (ROTATION_DEGREES,) * 3

@@ -1,0 +1,67 @@
+"""The DALI pipeline: reads the drawn regions of shards and makes patches of them, with nothing random but noise."""
+
+from dataclasses import dataclass
+
+from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali.data_node import DataNode
+
+from data_preprocessing.plan import Plan
+from nnunet_tf.data.intensity import (
+    add_noise,
+    blur,
+    change_brightness,
+    change_contrast,
+    change_gamma,
+    lower_resolution,
+)
+from nnunet_tf.data.spatial import mirror, warp
+
+
+@dataclass(frozen=True)
+class ShardFiles:
+    """The files of a sequence of patches, one entry each; with `read_roi` only the wanted region of each is read."""
+
+    images: list[str]
+    labels: list[str]
+    read_roi: bool
+
+
+@pipeline_def(enable_conditionals=True)
+def patch_pipeline(files: ShardFiles, plan: Plan, noise_seed: int, gpu: bool) -> tuple[DataNode, DataNode]:
+    """Returns patches, image float32 `(*patch, C)` and label int32 `(*patch)`, in the order of `files`.
+
+    All else comes from inputs named as the fields of `Draws`. Only reading is done on the CPU with `gpu`.
+    """
+    axes, channels, patch = plan.dim, len(plan.channels), plan.patch_size
+    start, shape = _drawn("start"), _drawn("shape")
+    image, label = (_region(paths, start, shape, files.read_roi, axes) for paths in (files.images, files.labels))
+    if gpu:
+        image, label = image.gpu(), label.gpu()
+    image, label = fn.cast(image, dtype=types.FLOAT), fn.cast(label, dtype=types.INT32)
+    image, label = warp(image, label, _drawn("warped"), _drawn("warp"), patch)
+    image = add_noise(image, _drawn("noise"), noise_seed)
+    image = blur(image, _drawn("blur"), channels)
+    image = change_brightness(image, _drawn("brightness"))
+    image = change_contrast(image, _drawn("contrast"), axes)
+    image = lower_resolution(image, _drawn("coarse"), channels, patch)
+    image = change_gamma(image, _drawn("inverted_gamma"), axes, inverted=True)
+    image = change_gamma(image, _drawn("gamma"), axes, inverted=False)
+    image, label = mirror(image, label, _drawn("mirror"), axes)
+    return image, fn.squeeze(label, axes=[axes])
+
+
+def _drawn(name: str) -> DataNode:
+    return fn.external_source(name=name, batch=True)
+
+
+def _region(paths: list[str], start: DataNode, shape: DataNode, read_roi: bool, axes: int) -> DataNode:
+    """The regions of volumes `(z, y, x, channel)`, 0 outside of them; in 2D, without their first axis of size 1."""
+    if read_roi:
+        region = fn.readers.numpy(
+            files=paths, roi_start=start, roi_shape=shape, roi_axes=(0, 1, 2), out_of_bounds_policy="pad"
+        )
+    else:
+        region = fn.slice(fn.readers.numpy(files=paths), start, shape, axes=(0, 1, 2), out_of_bounds_policy="pad")
+    if axes == 2:
+        return fn.reshape(fn.squeeze(region, axes=[0]), layout="HWC")
+    return fn.reshape(region, layout="DHWC")

@@ -1,0 +1,22 @@
+"""What training asks of its batches."""
+
+from dataclasses import dataclass
+
+from nnunet_tf.choices import Augmentation
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """The batches of a run. `batch_size` is that of one worker.
+
+    `read_roi` says whether only the wanted region of a volume is read (None: yes, as no volume is so small that reading
+    all of it is faster); `volumes` how many different volumes the slices of a worker's 2D batch come from (None: a
+    volume for each slice).
+    """
+
+    batch_size: int
+    steps_per_epoch: int
+    seed: int
+    augmentation: Augmentation
+    read_roi: bool | None = None
+    volumes: int | None = None

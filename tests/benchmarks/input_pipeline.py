@@ -1,0 +1,138 @@
+"""Speed of the input pipeline, alone and beside training: python -m tests.benchmarks.input_pipeline
+
+On synthetic shards in a temporary folder, with the patches of tasks 04 and 01.
+"""
+
+import argparse
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from data_preprocessing.dataset import Dataset
+from data_preprocessing.files import write_array
+from data_preprocessing.plan import Plan, make_plan
+from data_preprocessing.shards import foreground_path, foreground_table, image_path, label_path
+from data_preprocessing.task import load_task
+from nnunet_tf.choices import Augmentation
+from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.runtime.device import start_tensorflow
+
+LABELS = {0: "background", 1: "organ"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A task's patch, and made-up volumes of the usual size; how long to measure, the first steps not counting."""
+
+    task: str
+    channels: tuple[str, ...]
+    shape: tuple[int, int, int]
+    cases: int
+    batch_size: int
+    steps: int
+    training_batch_size: int
+    training_steps: int
+
+
+SCENARIOS = (
+    Scenario("04", ("MRI",), (35, 50, 35), cases=20, batch_size=2, steps=100, training_batch_size=2, training_steps=30),
+    Scenario(
+        "01", ("FLAIR", "T1w", "t1gd", "T2w"), (155, 240, 240), cases=3, batch_size=2, steps=6,
+        training_batch_size=1, training_steps=1,
+    ),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Prints patches a second, processor time a patch, and the share of training spent waiting for batches."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--augmentation", nargs="*", choices=get_args(Augmentation), default=get_args(Augmentation))
+    parser.add_argument("--threads", type=int, default=2, help="of DALI")
+    parser.add_argument("--no-training", action="store_true", help="leave out what waits beside training")
+    options = parser.parse_args()
+    start_tensorflow("cpu", amp=False)
+    for scenario in SCENARIOS:
+        with tempfile.TemporaryDirectory() as name:
+            names = write_shards(Path(name), scenario)
+            plan = make_plan(load_task(scenario.task), Dataset(Path(name), scenario.channels, LABELS, ()), 3)
+            size = " x ".join(map(str, plan.patch_size))
+            print(f"task {scenario.task}: patch {size}, {len(plan.channels)} channels, {scenario.cases} volumes")
+            for augmentation in options.augmentation:
+                for read_roi in (True, False):
+                    settings = BatchSettings(scenario.batch_size, scenario.steps, 0, augmentation, read_roi)
+                    measure_alone(Path(name), plan, names, settings, options.threads)
+            if not options.no_training:
+                measure_waiting(Path(name), plan, names, scenario, options.augmentation[-1], options.threads)
+
+
+def write_shards(folder: Path, scenario: Scenario) -> list[str]:
+    """Writes the cases of a scenario, noise with one box of foreground; returns their names."""
+    random = np.random.default_rng(0)
+    label = np.zeros(scenario.shape, np.uint8)
+    label[tuple(slice(size // 3, size // 2) for size in scenario.shape)] = 1
+    names = [f"case_{index}" for index in range(scenario.cases)]
+    for name in names:
+        image = random.standard_normal((*scenario.shape, len(scenario.channels)), np.float32)
+        write_array(image_path(folder, name), image)
+        write_array(label_path(folder, name), label[..., np.newaxis])
+        write_array(foreground_path(folder, name), foreground_table(label, seed=0))
+    return names
+
+
+def measure_alone(shards: Path, plan: Plan, names: list[str], settings: BatchSettings, threads: int) -> None:
+    """Prints how fast one epoch goes with nothing else to do."""
+    from nnunet_tf.data.pipeline import TrainingBatches
+
+    batches = TrainingBatches(shards, plan, names, settings, threads=threads, epochs=range(1))
+    stream = batches.epoch(0)
+    next(stream)
+    start, processor_start = time.perf_counter(), time.process_time()
+    count = sum(len(image) for image, _ in stream)
+    seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor_start
+    read = "region" if settings.read_roi else "volume"
+    print(
+        f"  {settings.augmentation:>5}, {read} read: {count / seconds:7.1f} patches/s, "
+        f"{1000 * processor_seconds / count:6.1f} ms of a core a patch",
+        flush=True,
+    )
+
+
+def measure_waiting(
+    shards: Path, plan: Plan, names: list[str], scenario: Scenario, augmentation: Augmentation, threads: int
+) -> None:
+    """Prints the seconds of a training step of the plain network, and the share of them spent waiting for its batch."""
+    from nnunet_tf.data.pipeline import TrainingBatches
+    from nnunet_tf.networks.settings import NetworkSettings
+    from nnunet_tf.networks.unet import build_network
+    from nnunet_tf.training.distributed import Alone
+    from nnunet_tf.training.losses import make_loss
+    from nnunet_tf.training.optimizer import make_optimizer
+    from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
+    from nnunet_tf.training.step import TrainingStep
+
+    network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, NetworkSettings())
+    optimizer = make_optimizer(OptimizerSettings(learning_rate=3e-4), scenario.training_steps, False)
+    step = TrainingStep(network, optimizer, Alone(), make_loss(LossSettings(), None))
+    settings = BatchSettings(scenario.training_batch_size, 1 + scenario.training_steps, 0, augmentation)
+    stream = TrainingBatches(shards, plan, names, settings, threads=threads, epochs=range(1)).epoch(0)
+    float(step(*next(stream)))  # traces the step
+    start, waited = time.perf_counter(), 0.0
+    for _ in range(scenario.training_steps):
+        before = time.perf_counter()
+        batch = next(stream)
+        waited += time.perf_counter() - before
+        float(step(*batch))
+    seconds = time.perf_counter() - start
+    print(
+        f"  training, {augmentation}: {seconds / scenario.training_steps:.3f} s a step of "
+        f"{scenario.training_batch_size}, {100 * waited / seconds:.1f} % of it waiting for the batch",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

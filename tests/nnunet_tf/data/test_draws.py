@@ -1,0 +1,69 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from data_preprocessing.plan import make_plan
+from nnunet_tf.data.draws import Draws, coarse_sizes, draw_epoch
+from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.volumes import read_volumes
+from tests.nnunet_tf.data.samples import numbered_shards
+
+SETTINGS = BatchSettings(batch_size=8, steps_per_epoch=5, seed=3, augmentation="full")
+
+
+@pytest.fixture(params=[2, 3])
+def plan(request, small_config, small_data):
+    from data_preprocessing.dataset import load_dataset
+
+    return make_plan(small_config, load_dataset(small_data, small_config.dataset), request.param)
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    return read_volumes(tmp_path, numbered_shards(tmp_path, (20, 30, 25), count=5))
+
+
+def assert_equal(one: Draws, other: Draws):
+    for field in fields(Draws):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("nvol", [None, 4])
+def test_workers_share_the_batches_that_one_worker_would_see(volumes, plan, workers, nvol):
+    alone = draw_epoch(volumes, plan, replace(SETTINGS, volumes=nvol), 1, epoch=2)
+    share = replace(SETTINGS, batch_size=8 // workers, volumes=nvol and nvol // workers)
+    shares = [draw_epoch(volumes, plan, share, workers, epoch=2).share(rank, workers) for rank in range(workers)]
+    joined = {f.name: np.concatenate([getattr(each, f.name) for each in shares], axis=1) for f in fields(Draws)}
+    assert_equal(alone, Draws(**joined))
+
+
+def test_the_seed_and_the_epoch_decide_the_draws(volumes, plan):
+    first = draw_epoch(volumes, plan, SETTINGS, 1, epoch=2)
+    assert_equal(first, draw_epoch(volumes, plan, SETTINGS, 1, epoch=2))
+    for other in (
+        draw_epoch(volumes, plan, SETTINGS, 1, epoch=3),
+        draw_epoch(volumes, plan, replace(SETTINGS, seed=4), 1, epoch=2),
+    ):
+        assert not np.array_equal(first.start, other.start)
+        assert not np.array_equal(first.gamma, other.gamma)
+
+
+def test_the_same_patches_are_drawn_with_and_without_augmentation(volumes, plan):
+    full, none = (
+        draw_epoch(volumes, plan, replace(SETTINGS, augmentation=name), 1, epoch=0) for name in ("full", "none")
+    )
+    np.testing.assert_array_equal(full.case, none.case)
+    np.testing.assert_array_equal(full.start[~full.warped], none.start[~full.warped])
+    assert (none.shape == ((1, *plan.patch_size)[-3:])).all()
+    assert full.warped.any() and not none.warped.any()
+
+
+def test_coarse_sizes_are_the_rounded_share_of_the_patch():
+    sizes = coarse_sizes(np.array([[0.5, 1.0], [0.73, 0.99]]), (20, 24, 18))
+    np.testing.assert_array_equal(sizes, [[[10, 12, 9], [0, 0, 0]], [[15, 18, 13], [20, 24, 18]]])
+
+
+def test_a_flat_patch_keeps_its_first_axis_in_low_resolution():
+    np.testing.assert_array_equal(coarse_sizes(np.array([[0.5]]), (20, 320, 256)), [[[20, 160, 128]]])

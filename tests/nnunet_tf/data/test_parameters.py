@@ -1,0 +1,94 @@
+"""Frequencies and ranges over many patches: the limits are five standard errors."""
+
+import numpy as np
+import pytest
+
+from nnunet_tf.data.parameters import draw_parameters, rotation_degrees
+
+COUNT, PATCH = 40_000, (40, 56, 40)
+
+
+def parameters(augmentation, patch=PATCH, channels=2):
+    return draw_parameters(COUNT, patch, channels, augmentation, np.random.default_rng(0))
+
+
+def assert_drawn(values, neutral, probability, low, high):
+    drawn = values[values != neutral]
+    assert abs(len(drawn) / values.size - probability) < 5 * np.sqrt(probability * (1 - probability) / COUNT)
+    assert low <= drawn.min() < low + 0.01 * (high - low)
+    assert high - 0.01 * (high - low) < drawn.max() <= high
+    assert abs(drawn.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * len(drawn))
+
+
+@pytest.mark.parametrize(
+    ("name", "neutral", "probability", "low", "high"),
+    [
+        ("scale", 1, 0.2, 0.7, 1.4),
+        ("noise", 0, 0.1, 0, 0.1),
+        ("blur", 0, 0.2 * 0.5, 0.5, 1),
+        ("brightness", 1, 0.15, 0.75, 1.25),
+        ("contrast", 1, 0.15, 0.75, 1.25),
+        ("low_resolution", 1, 0.25 * 0.5, 0.5, 1),
+        ("inverted_gamma", 1, 0.1, 0.7, 1.5),
+        ("gamma", 1, 0.3, 0.7, 1.5),
+    ],
+)
+def test_full_draws_each_step_as_often_and_as_strongly_as_nnunet(name, neutral, probability, low, high):
+    assert_drawn(getattr(parameters("full"), name), neutral, probability, low, high)
+
+
+def test_rotation_is_drawn_about_all_three_axes_at_once():
+    rotation = parameters("full").rotation
+    assert (rotation.any(axis=1) == rotation.all(axis=1)).all()
+    assert_drawn(np.degrees(rotation[:, 1]), 0, 0.2, -30, 30)
+
+
+def test_mirroring_is_drawn_for_each_axis_on_its_own():
+    mirror = parameters("full").mirror
+    counts = np.bincount(mirror @ [4, 2, 1], minlength=8) / COUNT
+    np.testing.assert_allclose(counts, 1 / 8, atol=5 * np.sqrt(1 / 8 / COUNT))
+
+
+def test_channels_draw_blur_and_low_resolution_apart_within_a_patch_that_draws_them():
+    drawn = parameters("full")
+    for values, neutral, probability in ((drawn.blur, 0, 0.2), (drawn.low_resolution, 1, 0.25)):
+        is_drawn = values != neutral
+        both, any_channel = is_drawn.all(axis=1).mean(), is_drawn.any(axis=1).mean()
+        assert abs(both - probability / 4) < 0.01
+        assert abs(any_channel - probability * 3 / 4) < 0.015
+
+
+def test_basic_draws_noise_brightness_and_mirroring_only():
+    drawn = parameters("basic")
+    assert_drawn(drawn.noise, 0, 0.1, 0, 0.1)
+    assert_drawn(drawn.brightness, 1, 0.15, 0.75, 1.25)
+    assert abs(drawn.mirror.mean() - 0.5) < 0.01
+    assert not drawn.rotation.any() and not drawn.blur.any()
+    for values in (drawn.scale, drawn.contrast, drawn.low_resolution, drawn.inverted_gamma, drawn.gamma):
+        assert (values == 1).all()
+
+
+def test_none_draws_nothing():
+    drawn = parameters("none")
+    for values in (drawn.rotation, drawn.noise, drawn.blur, drawn.mirror):
+        assert not values.any()
+    for values in (drawn.scale, drawn.brightness, drawn.contrast, drawn.low_resolution, drawn.gamma):
+        assert (values == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("patch", "degrees"),
+    [
+        ((40, 56, 40), (30, 30, 30)),
+        ((80, 192, 160), (30, 30, 30)),
+        ((20, 320, 256), (180, 0, 0)),
+        ((1, 56, 40), (180, 0, 0)),
+        ((1, 64, 40), (15, 0, 0)),
+    ],
+)
+def test_flat_and_2d_patches_are_rotated_in_plane(patch, degrees):
+    assert rotation_degrees(patch) == degrees
+
+
+def test_2d_patches_are_not_mirrored_along_their_first_axis():
+    assert not parameters("full", (1, 56, 40)).mirror[:, 0].any()
