@@ -11,24 +11,31 @@ EPSILON = 1e-5
 
 @keras.saving.register_keras_serializable(package="nnunet_tf")
 class InstanceNormalization(keras.layers.Layer):
-    """Normalises every channel of every sample over its voxels, then scales and shifts it.
+    """Normalises every channel of every sample over its voxels, scales and shifts it, and may apply leaky ReLU.
 
-    Takes and returns `(N, *spatial, C)`, of known spatial size. Statistics are in float32 whatever the precision of
-    the input. The same as `keras.layers.GroupNormalization(groups=-1)`, with a written-out gradient that reads its
-    input only twice. Source: Ulyanov et al., Instance Normalization, 2016; the gradient is that of Ioffe and Szegedy,
-    Batch Normalization, 2015, section 3, over the voxels of one sample.
+    Takes and returns `(N, *spatial, C)`, of known spatial size; computes in float32 whatever the precision of the
+    input. The same as `keras.layers.GroupNormalization(groups=-1)`, followed by `LeakyReLU` where `negative_slope` is
+    given, with a written-out gradient. It keeps the input and the output for it, which their neighbours keep anyway,
+    and nothing in between. Source: Ulyanov et al., Instance Normalization, 2016; the gradient is that of Ioffe and
+    Szegedy, Batch Normalization, 2015, section 3, over the voxels of one sample.
     """
 
-    def __init__(self, epsilon: float = EPSILON, **settings: object) -> None:
+    def __init__(
+        self,
+        epsilon: float = EPSILON,
+        negative_slope: float | None = None,
+        gamma_initializer: str = "ones",
+        **settings: object,
+    ) -> None:
         super().__init__(**settings)
-        self.epsilon = epsilon
+        self.epsilon, self.negative_slope, self.gamma_initializer = epsilon, negative_slope, gamma_initializer
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes scale (ones) and offset (zeros), one a channel."""
-        channels = (input_shape[-1],)
-        self.gamma = self.add_weight(name="gamma", shape=channels, initializer="ones", dtype="float32", autocast=False)
-        self.beta = self.add_weight(name="beta", shape=channels, initializer="zeros", dtype="float32", autocast=False)
+        """Makes scale and offset (zeros), one a channel."""
+        common = {"shape": (input_shape[-1],), "dtype": "float32", "autocast": False}
+        self.gamma = self.add_weight(name="gamma", initializer=self.gamma_initializer, **common)
+        self.beta = self.add_weight(name="beta", initializer="zeros", **common)
         self.built = True
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
@@ -36,7 +43,7 @@ class InstanceNormalization(keras.layers.Layer):
         # Reshaped, they are tensors: a function with its own gradient must not see variables.
         broadcastable = (1,) * (len(inputs.shape) - 1) + (inputs.shape[-1],)
         gamma, beta = ops.reshape(self.gamma, broadcastable), ops.reshape(self.beta, broadcastable)
-        return _instance_normalization(self.epsilon)(inputs, gamma, beta)
+        return _instance_normalization(self.epsilon, self.negative_slope)(inputs, gamma, beta)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns `input_shape`: nothing is moved."""
@@ -44,33 +51,41 @@ class InstanceNormalization(keras.layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         """Returns what rebuilds this layer."""
-        return {**super().get_config(), "epsilon": self.epsilon}
+        own = {name: getattr(self, name) for name in ("epsilon", "negative_slope", "gamma_initializer")}
+        return {**super().get_config(), **own}
 
 
-def _instance_normalization(epsilon: float) -> Callable:
-    def voxel_mean(values: keras.KerasTensor) -> keras.KerasTensor:
-        axes = tuple(range(1, len(values.shape) - 1))
-        return ops.mean(ops.cast(values, "float32"), axis=axes, keepdims=True)
-
+def _instance_normalization(epsilon: float, negative_slope: float | None) -> Callable:
     @ops.custom_gradient
     def normalize(inputs, gamma, beta):  # type: ignore[no-untyped-def]
-        mean = voxel_mean(inputs)
+        axes = tuple(range(1, len(inputs.shape) - 1))
+        values = ops.cast(inputs, "float32")
         # The two-pass variance: E[x^2] - E[x]^2 would cancel for channels far from zero.
-        variance = voxel_mean(ops.square(ops.cast(inputs, "float32") - mean))
+        mean, variance = ops.moments(values, axes, keepdims=True)
         inverse = ops.rsqrt(variance + epsilon)
         scale = gamma * inverse
-        outputs = inputs * ops.cast(scale, inputs.dtype) + ops.cast(beta - mean * scale, inputs.dtype)
+        values = values * scale + (beta - mean * scale)
+        if negative_slope is not None:
+            values = ops.leaky_relu(values, negative_slope)
+        outputs = ops.cast(values, inputs.dtype)
 
         def gradient(*arguments, upstream=None):  # type: ignore[no-untyped-def]
             upstream = arguments[0] if upstream is None else upstream
-            upstream_mean = voxel_mean(upstream)
-            product_mean = voxel_mean(ops.cast(upstream, "float32") * ops.cast(inputs, "float32"))
+            # TensorFlow computes at once what needs only the forward pass, and would keep it until the backward pass:
+            # a zero that is known only with the upstream gradient holds it back.
+            zero = ops.minimum(ops.abs(ops.reshape(upstream, (-1,))[0]), 0)
+            values = inputs
+            if keras.backend.standardize_dtype(inputs.dtype) != "float32":
+                values = ops.cast(inputs + zero, "float32")
+            upstream = ops.cast(upstream, "float32")
+            if negative_slope is not None:
+                upstream = ops.where(outputs > zero, upstream, upstream * negative_slope)
+            upstream_mean = ops.mean(upstream, axes, keepdims=True)
             # The mean over voxels of upstream * normalised input.
-            correlation = (product_mean - mean * upstream_mean) * inverse
+            correlation = (ops.mean(upstream * values, axes, keepdims=True) - mean * upstream_mean) * inverse
             slope = -scale * correlation * inverse
             offset = -scale * upstream_mean - slope * mean
-            dtype = inputs.dtype
-            to_inputs = upstream * ops.cast(scale, dtype) + (inputs * ops.cast(slope, dtype) + ops.cast(offset, dtype))
+            to_inputs = ops.cast(upstream * scale + (values * slope + offset), inputs.dtype)
             voxels = math.prod(inputs.shape[1:-1])
             to_gamma = ops.sum(correlation, axis=0, keepdims=True) * voxels
             to_beta = ops.sum(upstream_mean, axis=0, keepdims=True) * voxels

@@ -1,4 +1,4 @@
-"""The plain U-Net of nnU-Net, as a Keras functional model."""
+"""The U-Nets of nnU-Net, as Keras functional models."""
 
 from collections.abc import Sequence
 
@@ -6,41 +6,46 @@ import keras
 from keras import layers
 
 from data_preprocessing.topology import Topology
-from nnunet_tf.networks.layers import InstanceNormalization
+from nnunet_tf.networks.blocks import convolution_norm_relu, logits, residual_block, upsampling
+from nnunet_tf.networks.settings import NetworkSettings
 
-NEGATIVE_SLOPE = 0.01
-CONVOLUTIONS_PER_STAGE = 2
+PLAIN_CONVOLUTIONS = 2  # a stage, in the encoder and the decoder
+# Of the residual encoder, the last for all deeper stages; its decoder has one convolution a stage. The presets M, L and
+# XL share them: they differ in the memory that patch and batch are planned for.
+RESIDUAL_BLOCKS = (1, 3, 4, 6)
+RESIDUAL_DECODER_CONVOLUTIONS = 1
 
 
-def build_unet(
-    topology: Topology, patch_size: Sequence[int], channels: int, classes: int, deep_supervision: bool = False
+def build_network(
+    topology: Topology, patch_size: Sequence[int], channels: int, outputs: int, settings: NetworkSettings
 ) -> keras.Model:
-    """Returns a U-Net from `(N, *patch_size, channels)` to float32 logits `(N, *patch_size, classes)`.
+    """Returns a U-Net from `(N, *patch_size, channels)` to float32 logits `(N, *patch_size, outputs)`.
 
-    With `deep_supervision` it returns a list of logits, full resolution first, one for each decoder level but the
-    lowest. Each stage is twice convolution - instance normalisation - leaky ReLU; downsampling by strided, upsampling
-    by transposed convolution with kernel = stride; skips by concatenation. Source: Isensee et al., Nature Methods
-    2021, "Network architecture".
+    With deep supervision it returns a list of logits, full resolution first, one for each decoder level but the
+    lowest; where that is one, it is no list. Downsampling by strided, upsampling by transposed convolution with
+    kernel = stride; skips by concatenation.
+
+    A plain stage is twice convolution - normalisation - leaky ReLU (Isensee et al., Nature Methods 2021, "Network
+    architecture"). The residual encoder is a stem convolution and stages of residual blocks (Isensee et al., nnU-Net
+    Revisited, MICCAI 2024, "ResEnc"; `nnUNetPlannerResEncM` of nnU-Net v2).
     """
     dim = len(patch_size)
-    inputs = keras.Input((*patch_size, channels), name="image")
-    values, skips = inputs, []
-    for level, (stride, kernel, features) in enumerate(
-        zip(topology.strides, topology.kernels, topology.features, strict=True)
-    ):
-        values = _stage(values, dim, features, kernel, stride, f"encoder{level}")
-        skips.append(values)
-    heads = []
-    for level in reversed(range(len(skips) - 1)):
-        stride, features = topology.strides[level + 1], topology.features[level]
-        upsample = layers.Conv2DTranspose if dim == 2 else layers.Conv3DTranspose
-        values = upsample(features, stride, stride, kernel_initializer="he_normal", name=f"decoder{level}_up")(values)
-        values = layers.Concatenate(name=f"decoder{level}_skip")([values, skips[level]])
-        values = _stage(values, dim, features, topology.kernels[level], (1,) * dim, f"decoder{level}")
-        if level == 0 or (deep_supervision and level < len(skips) - 2):
-            heads.append(_convolution(dim)(classes, 1, dtype="float32", name=f"logits{level}")(values))
-    outputs = heads[::-1] if deep_supervision else heads[-1]
-    return keras.Model(inputs, outputs, name=f"unet_{dim}d")
+    image = keras.Input((*patch_size, channels), name="image")
+    plain = settings.encoder == "plain"
+    skips = (_plain_encoder if plain else _residual_encoder)(image, topology, settings)
+    convolutions = PLAIN_CONVOLUTIONS if plain else RESIDUAL_DECODER_CONVOLUTIONS
+    values, lowest, heads = skips[-1], len(skips) - 1, []
+    for level in reversed(range(len(skips))):
+        if level < lowest:
+            features = topology.features[level]
+            values = upsampling(values, features, topology.strides[level + 1], f"decoder{level}_up")
+            values = layers.Concatenate(name=f"decoder{level}_skip")([values, skips[level]])
+            for index in range(convolutions):
+                kernel = topology.kernels[level]
+                values = convolution_norm_relu(values, features, kernel, 1, settings, f"decoder{level}", index)
+        if level == 0 or (settings.deep_supervision and level < lowest - 1):
+            heads.append(logits(values, outputs, f"logits{level}"))
+    return keras.Model(image, heads[::-1] if settings.deep_supervision else heads[-1], name=f"unet_{dim}d")
 
 
 def full_resolution(network: keras.Model) -> keras.Model:
@@ -48,22 +53,28 @@ def full_resolution(network: keras.Model) -> keras.Model:
     return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
 
 
-def _convolution(dim: int) -> type[layers.Layer]:
-    return layers.Conv2D if dim == 2 else layers.Conv3D
+def _plain_encoder(values: keras.KerasTensor, topology: Topology, settings: NetworkSettings) -> list[keras.KerasTensor]:
+    stages = []
+    for level, (stride, kernel, features) in enumerate(
+        zip(topology.strides, topology.kernels, topology.features, strict=True)
+    ):
+        for index in range(PLAIN_CONVOLUTIONS):
+            step = stride if index == 0 else 1
+            values = convolution_norm_relu(values, features, kernel, step, settings, f"encoder{level}", index)
+        stages.append(values)
+    return stages
 
 
-def _stage(
-    values: keras.KerasTensor, dim: int, features: int, kernel: Sequence[int], stride: Sequence[int], name: str
-) -> keras.KerasTensor:
-    for index in range(CONVOLUTIONS_PER_STAGE):
-        values = _convolution(dim)(
-            features,
-            tuple(kernel),
-            strides=tuple(stride) if index == 0 else 1,
-            padding="same",
-            kernel_initializer="he_normal",
-            name=f"{name}_conv{index}",
-        )(values)
-        values = InstanceNormalization(name=f"{name}_norm{index}")(values)
-        values = layers.LeakyReLU(negative_slope=NEGATIVE_SLOPE, name=f"{name}_relu{index}")(values)
-    return values
+def _residual_encoder(
+    values: keras.KerasTensor, topology: Topology, settings: NetworkSettings
+) -> list[keras.KerasTensor]:
+    values = convolution_norm_relu(values, topology.features[0], topology.kernels[0], 1, settings, "stem")
+    stages = []
+    for level, (stride, kernel, features) in enumerate(
+        zip(topology.strides, topology.kernels, topology.features, strict=True)
+    ):
+        for block in range(RESIDUAL_BLOCKS[min(level, len(RESIDUAL_BLOCKS) - 1)]):
+            step = stride if block == 0 else (1,) * len(stride)
+            values = residual_block(values, features, kernel, step, settings, f"encoder{level}_block{block}")
+        stages.append(values)
+    return stages

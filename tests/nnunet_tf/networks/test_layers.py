@@ -3,45 +3,99 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nnunet_tf.networks.layers import InstanceNormalization
+from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
+
+SHAPES = [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7)]
+SLOPES = [None, 0.0, 0.01, 0.3]
 
 
-def outputs_and_gradients(layer, inputs, weights):
+def stock(negative_slope, dtype=None):
+    layers = [keras.layers.GroupNormalization(groups=-1, epsilon=EPSILON, dtype=dtype)]
+    if negative_slope is not None:
+        layers.append(keras.layers.LeakyReLU(negative_slope=negative_slope, dtype=dtype))
+    return keras.Sequential(layers)
+
+
+def outputs_and_gradients(layer, inputs, weights, compiled=False):
+    """Of the outputs, and by the inputs, scales and offsets, all float32."""
     inputs = tf.convert_to_tensor(inputs)
-    layer.build(inputs.shape)
-    layer.gamma.assign(weights[0])
-    layer.beta.assign(weights[1])
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        outputs = layer(inputs)
-        pattern = 1.5 + tf.reshape(tf.cos(tf.range(tf.size(outputs), dtype=tf.float32)), outputs.shape)
-        loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * pattern)
-    gradients = tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
-    return [np.array(tf.cast(value, tf.float32)) for value in (outputs, *gradients)]
+    if not layer.built:
+        layer.build(inputs.shape)
+    for variable, value in zip(layer.trainable_weights, weights, strict=True):
+        variable.assign(value)
+
+    def both(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs)
+            pattern = 1.5 + tf.reshape(tf.cos(tf.range(tf.size(outputs), dtype=tf.float32)), tf.shape(outputs))
+            loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * pattern)
+        return outputs, *tape.gradient(loss, [inputs, *(weight.value for weight in layer.trainable_weights)])
+
+    if compiled:
+        both = tf.function(both, jit_compile=True)
+    return [np.array(tf.cast(value, tf.float32)) for value in both(inputs)]
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7)])
-def test_instance_normalization_and_its_gradient_equal_those_of_keras(shape):
+def draw(shape, mean=0.0):
     random = np.random.default_rng(0)
-    inputs = (random.normal(size=shape) * 3 + 50).astype(np.float32)  # far from 0: a one-pass variance would fail
-    weights = random.normal(size=(2, shape[-1])).astype(np.float32)
-    ours = outputs_and_gradients(InstanceNormalization(), inputs, weights)
-    theirs = outputs_and_gradients(keras.layers.GroupNormalization(groups=-1, epsilon=1e-5), inputs, weights)
+    inputs = (random.normal(size=shape) * 3 + mean).astype(np.float32)
+    return inputs, random.normal(size=(2, shape[-1])).astype(np.float32)
+
+
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_equal_those_of_keras(shape, slope):
+    inputs, weights = draw(shape)
+    ours = outputs_and_gradients(InstanceNormalization(negative_slope=slope), inputs, weights)
+    theirs = outputs_and_gradients(stock(slope), inputs, weights)
     for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
+def test_channels_far_from_zero_keep_the_accuracy_of_float64():
+    inputs, weights = draw((2, 12, 10, 8, 3), mean=5000)  # a one-pass variance is off by 10 percent here
+    exact = inputs.astype(np.float64)
+    centred = exact - exact.mean(axis=(1, 2, 3), keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axis=(1, 2, 3), keepdims=True) + EPSILON) * weights[0] + weights[1]
+    outputs, *_ = outputs_and_gradients(InstanceNormalization(), inputs, weights)
+    np.testing.assert_allclose(outputs, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("slope", SLOPES)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_stays_near_float32(policy):
-    random = np.random.default_rng(0)
-    inputs = random.normal(size=(2, 6, 6, 6, 4)).astype(np.float32)
-    weights = np.stack([random.uniform(0.5, 2, 4), random.normal(size=4)])
-    full = outputs_and_gradients(InstanceNormalization(), inputs, weights)
-    layer = InstanceNormalization(dtype=policy)
-    half = outputs_and_gradients(layer, inputs, weights)
-    assert layer(inputs).dtype == policy.removeprefix("mixed_")
+def test_half_precision_stays_near_float32(policy, slope):
+    inputs, weights = draw((2, 6, 6, 6, 4))
+    dtype = policy.removeprefix("mixed_")
+    layer = InstanceNormalization(negative_slope=slope, dtype=policy)
+    half = outputs_and_gradients(layer, tf.cast(inputs, dtype), weights)
+    full = outputs_and_gradients(stock(slope, "float32"), tf.cast(tf.cast(inputs, dtype), "float32"), weights)
+    assert layer(inputs).dtype == dtype
     for one, other in zip(half, full, strict=True):
-        np.testing.assert_allclose(one, other, atol=0.03 * np.abs(other).max())
+        np.testing.assert_allclose(one, other, atol=0.01 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_compiled_for_a_gpu_it_is_the_same(dtype):
+    inputs, weights = draw((2, 4, 5, 6, 3))
+    inputs = inputs.astype(dtype)
+    layer = InstanceNormalization(negative_slope=0.01, dtype={"float16": "mixed_float16"}.get(dtype, dtype))
+    eager = outputs_and_gradients(layer, inputs, weights)
+    for one, other in zip(outputs_and_gradients(layer, inputs, weights, compiled=True), eager, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 if dtype == "float32" else 1e-2)
+
+
+def test_a_batch_of_unknown_size_passes():
+    layer = InstanceNormalization(negative_slope=0.01)
+    inputs, weights = draw((3, 4, 4, 2))
+    expected = outputs_and_gradients(layer, inputs, weights)[1]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 2))])
+    def gradient(inputs):
+        pattern = 1.5 + tf.reshape(tf.cos(tf.range(tf.size(inputs), dtype=tf.float32)), tf.shape(inputs))
+        return tf.gradients(tf.reduce_sum(layer(inputs) * pattern), inputs)[0]
+
+    np.testing.assert_allclose(gradient(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_constant_channel_becomes_its_offset():
@@ -51,7 +105,15 @@ def test_a_constant_channel_becomes_its_offset():
     np.testing.assert_allclose(layer(np.full((1, 4, 4, 1), 7.0, np.float32)), 0.5, atol=1e-6)
 
 
+def test_a_gradient_that_is_no_number_stays_one():
+    layer = InstanceNormalization(negative_slope=0.01)
+    inputs, weights = draw((1, 4, 4, 1))
+    inputs[0, 0, 0, 0] = np.nan
+    assert np.isnan(outputs_and_gradients(layer, inputs, weights)[1]).all()
+
+
 def test_the_layer_survives_serialisation():
-    layer = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(InstanceNormalization(0.01)))
-    assert isinstance(layer, InstanceNormalization)
-    assert layer.epsilon == 0.01
+    before = InstanceNormalization(0.01, negative_slope=0.2, gamma_initializer="zeros")
+    after = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(before))
+    assert isinstance(after, InstanceNormalization)
+    assert (after.epsilon, after.negative_slope, after.gamma_initializer) == (0.01, 0.2, "zeros")

@@ -1,98 +1,95 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from data_preprocessing.topology import plan_topology
-from nnunet_tf.networks.unet import build_unet, full_resolution
+from nnunet_tf.networks.layers import InstanceNormalization
+from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.networks.unet import build_network, full_resolution
 
-PLANS = {
-    "3d": ((16, 24, 16), (1.0, 1.0, 1.0)),
-    "3d anisotropic": ((6, 32, 16), (4.0, 1.0, 1.0)),
-    "2d": ((32, 40), (1.0, 1.0)),
-}
-
-
-def small_unet(name, deep_supervision=False, channels=2, classes=3):
-    patch, spacing = PLANS[name]
-    topology = plan_topology(patch, spacing, features=[4, 6, 8, 10])
-    return build_unet(topology, patch, channels, classes, deep_supervision), topology, patch
+PATCH = (16, 24)
+TOPOLOGY = plan_topology(PATCH, (1, 1), features=[4, 6, 8])
 
 
-def parameters_by_hand(topology, channels, classes):
-    """Counted from the rule: two convolutions with bias and two normalisation weights a feature in every stage, a
-    transposed convolution with kernel = stride before each decoder stage, and a 1x1 head at full resolution."""
-    total, before = 0, channels
-    stages = list(zip(topology.strides, topology.kernels, topology.features, strict=True))
-    for _, kernel, features in stages:
-        volume = int(np.prod(kernel))
-        total += (before * volume + 1) * features + (features * volume + 1) * features + 4 * features
-        before = features
-    for level in range(len(stages) - 2, -1, -1):
-        features, volume = stages[level][2], int(np.prod(stages[level][1]))
-        total += (before * int(np.prod(stages[level + 1][0])) + 1) * features
-        total += (2 * features * volume + 1) * features + (features * volume + 1) * features + 4 * features
-        before = features
-    return total + (before + 1) * classes
-
-
-@pytest.mark.parametrize("name", PLANS)
-def test_logits_have_the_size_of_the_patch(name):
-    network, _, patch = small_unet(name)
-    assert network(np.zeros((2, *patch, 2), np.float32)).shape == (2, *patch, 3)
-
-
-@pytest.mark.parametrize("name", PLANS)
-def test_the_number_of_weights_is_that_of_the_rule(name):
-    network, topology, _ = small_unet(name)
-    assert network.count_params() == parameters_by_hand(topology, channels=2, classes=3)
+def small_network(**settings):
+    return build_network(TOPOLOGY, PATCH, 2, 3, NetworkSettings(**settings))
 
 
 def test_deep_supervision_has_a_head_on_all_decoder_levels_but_the_lowest():
     topology = plan_topology((40, 56, 40), (1, 1, 1), features=[2, 2, 2, 2])
-    network = build_unet(topology, (40, 56, 40), 1, 3, deep_supervision=True)
+    network = build_network(topology, (40, 56, 40), 1, 3, NetworkSettings(deep_supervision=True))
     assert [output.shape[1:] for output in network.outputs] == [(40, 56, 40, 3), (20, 28, 20, 3)]
 
 
-@pytest.mark.parametrize("name", PLANS)
-def test_gradients_reach_every_weight(name):
-    network, _, patch = small_unet(name, deep_supervision=True)
-    inputs = np.random.default_rng(0).normal(size=(2, *patch, 2)).astype(np.float32)
-    with tf.GradientTape() as tape:
-        loss = sum(tf.reduce_sum(tf.sin(output * 3)) for output in network(inputs, training=True))
-    for weight, gradient in zip(network.weights, tape.gradient(loss, network.weights), strict=True):
-        assert gradient is not None, weight.path
-        # A bias before a normalisation has no effect; everything else must move.
-        assert np.abs(gradient).max() > 0 or weight.path.endswith("conv0/bias") or weight.path.endswith("conv1/bias")
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_computes_in_half_and_gives_float32_logits(policy):
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(policy)
-    try:
-        network, _, patch = small_unet("3d")
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
-    assert network.get_layer("encoder0_conv0").compute_dtype == policy.removeprefix("mixed_")
-    assert network(np.zeros((1, *patch, 2), np.float32)).dtype == "float32"
-    assert {weight.dtype for weight in network.weights} == {"float32"}
-
-
 def test_the_full_resolution_network_is_the_first_output_and_its_weights_fit_a_network_without_heads(tmp_path):
-    network, topology, patch = small_unet("2d", deep_supervision=True)
+    patch = (32, 40)
+    topology = plan_topology(patch, (1, 1), features=[4, 6, 8, 10])
+    network = build_network(topology, patch, 2, 3, NetworkSettings(deep_supervision=True))
     assert len(network.outputs) == 2
     inputs = np.random.default_rng(1).normal(size=(1, *patch, 2)).astype(np.float32)
     expected = network(inputs)[0]
     full_resolution(network).save_weights(tmp_path / "x.weights.h5")
-    plain = build_unet(topology, patch, 2, 3)
+    plain = build_network(topology, patch, 2, 3, NetworkSettings())
     plain.load_weights(tmp_path / "x.weights.h5")
     np.testing.assert_allclose(plain(inputs), expected, atol=1e-6)
 
 
-def test_a_network_survives_saving_and_loading(tmp_path):
-    network, _, patch = small_unet("3d anisotropic")
-    inputs = np.random.default_rng(1).normal(size=(1, *patch, 2)).astype(np.float32)
-    network.save(tmp_path / "network.keras")
-    loaded = keras.saving.load_model(tmp_path / "network.keras")
-    np.testing.assert_allclose(loaded(inputs), network(inputs), atol=1e-6)
+@pytest.mark.parametrize("encoder", ["plain", "residual"])
+@pytest.mark.parametrize(
+    ("norm", "layer"),
+    [
+        ("instance", InstanceNormalization),
+        ("batch", keras.layers.BatchNormalization),
+        ("group", keras.layers.GroupNormalization),
+    ],
+)
+def test_all_normalisations_are_of_the_kind_asked_for(encoder, norm, layer):
+    layers = small_network(encoder=encoder, norm=norm).layers
+    found = {type(each) for each in layers if "Normalization" in type(each).__name__}
+    assert found == {layer}
+    assert not any("Normalization" in type(each).__name__ for each in small_network(norm="none").layers)
+
+
+@pytest.mark.parametrize(("features", "groups"), [(32, 8), (320, 8), (12, 6), (14, 7), (11, 1)])
+def test_group_normalisation_has_the_largest_number_of_equal_groups_up_to_eight(features, groups):
+    topology = plan_topology((4, 4), (1, 1), features=[features])
+    network = build_network(topology, (4, 4), 1, 2, NetworkSettings(norm="group"))
+    assert network.get_layer("encoder0_norm0").groups == groups
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_the_slope_is_that_of_every_leaky_relu(norm):
+    layers = small_network(norm=norm, encoder="residual", negative_slope=0.3).layers
+    slopes = {getattr(each, "negative_slope", None) for each in layers} - {None}
+    assert sorted(slopes) == [pytest.approx(0.3)] * len(slopes)
+    assert slopes
+
+
+def test_the_residual_encoder_has_one_three_four_and_then_six_blocks_a_stage():
+    patch = (64, 128)
+    topology = plan_topology(patch, (1, 1), features=[2])
+    names = {layer.name for layer in build_network(topology, patch, 1, 2, NetworkSettings(encoder="residual")).layers}
+    blocks = [sum(f"encoder{level}_block{block}_add" in names for block in range(9)) for level in range(6)]
+    assert blocks == [1, 3, 4, 6, 6, 6]
+    assert "decoder0_conv0" in names
+    assert "decoder0_conv1" not in names
+
+
+@pytest.mark.parametrize("norm", ["instance", "none"])
+def test_a_residual_block_adds_nothing_at_the_start(norm):
+    network = small_network(encoder="residual", norm=norm, negative_slope=0)
+    # The stage without stride and with as many features as its input: relu of a relu, so nothing at all.
+    stem = network.get_layer("stem_norm0" if norm == "instance" else "stem_relu0").output
+    stage = network.get_layer("encoder0_block0_relu1").output
+    image = np.random.default_rng(0).normal(size=(1, *PATCH, 2)).astype(np.float32)
+    np.testing.assert_array_equal(*keras.Model(network.inputs[0], [stem, stage])(image))
+
+
+def test_the_skip_path_averages_over_the_stride():
+    network = small_network(encoder="residual")
+    before = network.get_layer("encoder0_block0_relu1").output
+    after = network.get_layer("encoder1_block0_skip_pool").output
+    image = np.random.default_rng(0).normal(size=(1, *PATCH, 2)).astype(np.float32)
+    values, pooled = (np.array(each) for each in keras.Model(network.inputs[0], [before, after])(image))
+    expected = values.reshape(1, 8, 2, 12, 2, 4).mean(axis=(2, 4))
+    np.testing.assert_allclose(pooled, expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,124 @@
+"""The blocks a U-Net is built of, as functions on symbolic `(N, *spatial, C)` tensors, in 2D and 3D alike."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
+from nnunet_tf.networks.settings import NetworkSettings
+
+INITIALIZER = "he_normal"
+BATCH_MOMENTUM = 0.9  # PyTorch's default, 1 - 0.1: Keras' 0.99 lags behind in runs of few steps
+# Wu and He (Group Normalization, 2018) take 32; the first stage's 32 features would each be a group of their own then,
+# which is instance normalisation. Myronenko (2018), for volumes, takes 8.
+GROUPS = 8
+
+
+def convolution(
+    values: keras.KerasTensor,
+    features: int,
+    kernel: Sequence[int],
+    name: str,
+    stride: Sequence[int] | int = 1,
+    bias: bool = True,
+    initializer: str = INITIALIZER,
+) -> keras.KerasTensor:
+    """Returns `(N, *spatial / stride, features)`: a padded convolution with He initialisation."""
+    layer = layers.Conv2D if _dim(values) == 2 else layers.Conv3D
+    strides = stride if isinstance(stride, int) else tuple(stride)
+    return layer(
+        features,
+        tuple(kernel),
+        strides=strides,
+        padding="same",
+        use_bias=bias,
+        kernel_initializer=initializer,
+        name=name,
+    )(values)
+
+
+def upsampling(values: keras.KerasTensor, features: int, stride: Sequence[int], name: str) -> keras.KerasTensor:
+    """Returns `(N, *spatial * stride, features)`: a transposed convolution whose kernel is its stride."""
+    layer = layers.Conv2DTranspose if _dim(values) == 2 else layers.Conv3DTranspose
+    return layer(features, tuple(stride), tuple(stride), kernel_initializer=INITIALIZER, name=name)(values)
+
+
+def logits(values: keras.KerasTensor, outputs: int, name: str) -> keras.KerasTensor:
+    """Returns float32 `(N, *spatial, outputs)`, whatever the precision of the network."""
+    layer = layers.Conv2D if _dim(values) == 2 else layers.Conv3D
+    return layer(outputs, 1, dtype="float32", name=name)(values)
+
+
+def convolution_norm_relu(
+    values: keras.KerasTensor,
+    features: int,
+    kernel: Sequence[int],
+    stride: Sequence[int] | int,
+    settings: NetworkSettings,
+    name: str,
+    index: int = 0,
+) -> keras.KerasTensor:
+    """Returns `(N, *spatial / stride, features)`; the layers are called `name`_conv`index`, _norm and _relu."""
+    values = convolution(values, features, kernel, f"{name}_conv{index}", stride)
+    if settings.norm == "instance":
+        slope = settings.negative_slope
+        return InstanceNormalization(negative_slope=slope, name=f"{name}_norm{index}")(values)
+    return _relu(_normalization(values, settings, f"{name}_norm{index}"), settings, f"{name}_relu{index}")
+
+
+def residual_block(
+    values: keras.KerasTensor,
+    features: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    settings: NetworkSettings,
+    name: str,
+) -> keras.KerasTensor:
+    """Returns `(N, *spatial / stride, features)`: relu(skip + norm(conv(relu(norm(conv))))).
+
+    The skip path averages over the stride and, where the number of features changes, has a 1x1 convolution and a
+    normalisation. Initially the block adds nothing to it. Source: the basic block of He et al., Bag of Tricks for
+    Image Classification, CVPR 2019 (ResNet-D; section 3.1 for the initialisation), as nnU-Net uses it.
+    """
+    skip = values
+    if any(step > 1 for step in stride):
+        pooling = layers.AveragePooling2D if _dim(values) == 2 else layers.AveragePooling3D
+        # TensorFlow cannot pool float16 volumes on a processor; the next layer goes back to its own precision.
+        skip = pooling(tuple(stride), dtype="float32", name=f"{name}_skip_pool")(skip)
+    if values.shape[-1] != features:
+        skip = convolution(skip, features, (1,) * _dim(values), f"{name}_skip_conv", bias=False)
+        skip = _normalization(skip, settings, f"{name}_skip_norm")
+    values = convolution_norm_relu(values, features, kernel, stride, settings, name)
+    # Without a normalisation to start from 0, the convolution does (Zhang et al., Fixup Initialization, 2019).
+    initializer = "zeros" if settings.norm == "none" else INITIALIZER
+    values = convolution(values, features, kernel, f"{name}_conv1", initializer=initializer)
+    values = _normalization(values, settings, f"{name}_norm1", gamma_initializer="zeros")
+    return _relu(layers.Add(name=f"{name}_add")([skip, values]), settings, f"{name}_relu1")
+
+
+def _normalization(
+    values: keras.KerasTensor, settings: NetworkSettings, name: str, gamma_initializer: str = "ones"
+) -> keras.KerasTensor:
+    common = {"epsilon": EPSILON, "gamma_initializer": gamma_initializer, "name": name}
+    match settings.norm:
+        case "instance":
+            return InstanceNormalization(gamma_initializer=gamma_initializer, name=name)(values)
+        case "batch":
+            return layers.BatchNormalization(momentum=BATCH_MOMENTUM, **common)(values)
+        case "group":
+            return layers.GroupNormalization(groups=_groups(values.shape[-1]), **common)(values)
+        case "none":
+            return values
+
+
+def _relu(values: keras.KerasTensor, settings: NetworkSettings, name: str) -> keras.KerasTensor:
+    return layers.LeakyReLU(negative_slope=settings.negative_slope, name=name)(values)
+
+
+def _groups(features: int) -> int:
+    return max(groups for groups in range(1, GROUPS + 1) if features % groups == 0)
+
+
+def _dim(values: keras.KerasTensor) -> int:
+    return len(values.shape) - 2
