@@ -14,11 +14,12 @@ def main() -> None:
     """Parses the command line and writes one NIfTI a case."""
     parser = CommandParser(description=__doc__)
     parser.add_task()
-    parser.add_fold()
+    parser.add_fold("all: the model trained on every case")
     parser.add_folder("data", "data sets; the task's imagesTs is segmented")
     parser.add_folder("results", "models, such as results/task04_3d/fold_0")
     parser.add_device()
     parser.add_argument("--model", type=Path, metavar="DIR", help="model folder, instead of --task, --dim and --fold")
+    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="which epoch's weights")
     parser.add_argument(
         "--input", type=Path, metavar="PATH", help="a NIfTI file or a folder of them, instead of imagesTs"
     )
@@ -32,7 +33,7 @@ def main() -> None:
 
     from data_preprocessing.dataset import find_images
     from data_preprocessing.errors import UserError
-    from nnunet_tf.inference.model_folder import read_model_plan
+    from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, WEIGHTS_NAME, read_model_plan
 
     folder = options.model or _default_model(options)
     plan = read_model_plan(folder)
@@ -47,7 +48,8 @@ def main() -> None:
     from nnunet_tf.inference.predictor import Predictor, load_network
     from nnunet_tf.runtime.progress import track
 
-    predictor = Predictor(load_network(folder, plan), plan, options.tta, options.overlap, options.blend_mode)
+    network = load_network(folder, plan, WEIGHTS_NAME if options.checkpoint == "best" else LAST_WEIGHTS_NAME)
+    predictor = Predictor(network, plan, options.tta, options.overlap, options.blend_mode)
     failures = []
     with track("Predicting", total=len(cases), unit="cases") as tracker:
         for done, case in enumerate(cases, start=1):

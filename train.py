@@ -3,57 +3,97 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_float, positive_int, run
+from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_int, run, stop_in_order
+from nnunet_tf.training.options import add_training_options, training_settings
 
 if TYPE_CHECKING:
     from nnunet_tf.training.settings import Job
 
 
 def main() -> None:
-    """Parses the command line and trains one fold, with several workers if asked for."""
+    """Parses the command line and trains one fold, with several workers if asked for, or all folds in turn."""
     parser = CommandParser(description=__doc__)
     parser.add_task()
-    parser.add_fold()
+    parser.add_fold("all: learn from every case, validate on none")
     parser.add_folds()
+    parser.add_argument(
+        "--cross-validate",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="train all folds in turn and print mean and deviation",
+    )
     parser.add_folder("shards", "shards, as preprocess.py wrote them")
     parser.add_folder("results", "models, written to results/task04_3d/fold_0")
     parser.add_device()
     parser.add_argument("--gpus", type=positive_int, default=1, help="workers; with --device cpu, processes on the CPU")
-    parser.add_argument("--deep-supervision", action="store_true", help="train on coarser decoder levels too")
-    parser.add_argument("--augmentation", choices=("none", "basic"), default="basic", help="random changes to patches")
-    parser.add_argument("--epochs", type=positive_int, help="epochs; else the task config says")
-    parser.add_argument("--steps-per-epoch", type=positive_int, help="steps an epoch; else the config says")
-    parser.add_argument("--batch-size", type=positive_int, help="patches a step and worker; else the config says")
-    parser.add_argument("--learning-rate", type=positive_float, help="highest learning rate; else the config says")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
-    parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
+    add_training_options(parser)
     options = parser.parse_args()
 
+    stop_in_order()
+    job = make_job(options)
+    with _kept(job):
+        if options.cross_validate:
+            _cross_validate(job, options.resume)
+        else:
+            _train(job, options)
+
+
+def _train(job: "Job", options: argparse.Namespace) -> None:
+    from data_preprocessing.errors import UserError
     from data_preprocessing.files import make_folder
     from nnunet_tf.training.launch import launch, local_rank, started_by_launcher
 
-    job = make_job(options)
+    make_folder(job.folder)
     if options.gpus > 1 and not started_by_launcher():
         _check_gpus(options)
-        make_folder(job.folder)
         launch(options.gpus, sys.argv)
         return
-    make_folder(job.folder)
     from nnunet_tf.runtime.device import start_tensorflow
 
     threads = max(1, available_cores() // options.gpus)
     runtime = start_tensorflow(options.device, options.amp, local_rank(), threads)
+    if options.xla and not runtime.gpu:
+        raise UserError("--xla: makes convolutions several times slower on a processor; leave it out, or use a GPU")
     from nnunet_tf.evaluation.tables import print_summary
     from nnunet_tf.training.distributed import join_group
     from nnunet_tf.training.run import train
 
-    group = join_group()
+    group = join_group(options.fp16_allreduce)
     summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
-        print_summary(f"Validation on {len(summary.cases)} cases", summary)
+        if summary:
+            print_summary(f"Validation on {len(summary.cases)} cases", summary)
         print(f"Model in {job.folder}")
+
+
+def _cross_validate(job: "Job", resume: bool) -> None:
+    from nnunet_tf.evaluation.tables import print_folds
+    from nnunet_tf.training.cross_validation import cross_validate
+
+    result = cross_validate(job, sys.argv, resume)
+    scores = [*result.classes.values(), result.all_classes]
+    rows = [(each.mean, each.deviation, *each.folds) for each in scores]
+    print_folds(f"Cross-validation of {job.plan.name}", [*result.classes, "all classes"], rows)
+
+
+@contextmanager
+def _kept(job: "Job") -> Iterator[None]:
+    """Where the user stops the run, says what is kept of it."""
+    from nnunet_tf.training.launch import started_by_launcher
+    from nnunet_tf.training.settings import CHECKPOINT_NAME
+
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if started_by_launcher():
+            raise
+        kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
+        is_kept = (job.folder / CHECKPOINT_NAME).is_file()
+        raise type(stopped)(f"train.py: stopped; {kept if is_kept else 'no epoch was finished'}") from None
 
 
 def make_job(options: argparse.Namespace) -> "Job":
@@ -63,41 +103,19 @@ def make_job(options: argparse.Namespace) -> "Job":
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.training.settings import Job, TrainingSettings, check_resume
+    from nnunet_tf.training.settings import Job, check_resume
 
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)
     shards = options.shards / name
-    command = [
-        "python",
-        "preprocess.py",
-        "--task",
-        options.task,
-        "--dim",
-        str(options.dim),
-        "--shards",
-        str(options.shards),
-    ]
-    remedy = f"run: {shlex.join(command)}"
+    command = ["python", "preprocess.py", "--task", options.task, "--dim", str(options.dim)]
+    remedy = f"run: {shlex.join([*command, '--shards', str(options.shards)])}"
     plan, manifest = open_shards(shards, remedy)
     check_config(shards, manifest, config, remedy)
-    defaults = config.training
-    settings = TrainingSettings(
-        fold=options.fold,
-        folds=options.nfolds,
-        epochs=options.epochs or defaults.epochs,
-        steps_per_epoch=options.steps_per_epoch or defaults.steps_per_epoch,
-        batch_size=options.batch_size or defaults.batch_size(options.dim),
-        learning_rate=options.learning_rate or defaults.learning_rate,
-        seed=options.seed,
-        amp=options.amp,
-        deep_supervision=options.deep_supervision,
-        augmentation=options.augmentation,
-        workers=options.gpus,
-    )
     folder = model_folder(options.results, name, options.fold)
-    job = Job(shards, folder, plan, split(manifest.cases, options.fold, options.nfolds), settings)
-    if options.resume:
+    fold = split(manifest.cases, options.fold, options.nfolds)
+    job = Job(shards, folder, plan, fold, training_settings(options, config))
+    if options.resume and not options.cross_validate:
         check_resume(job)
     return job
 

@@ -1,9 +1,11 @@
 """Dice of segmentations against labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from pydantic import BaseModel
+
+from data_preprocessing.plan import Plan
 
 
 def overlap_counts(prediction: np.ndarray, truth: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
@@ -11,11 +13,47 @@ def overlap_counts(prediction: np.ndarray, truth: np.ndarray, numbers: Sequence[
 
     Both arrays hold label numbers and have the same shape.
     """
-    rows = []
-    for number in numbers:
-        predicted, true = prediction == number, truth == number
-        rows.append([np.count_nonzero(predicted & true), np.count_nonzero(predicted), np.count_nonzero(true)])
+    return mask_counts((prediction == number for number in numbers), (truth == number for number in numbers))
+
+
+def mask_counts(predicted: Iterable[np.ndarray], true: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns the counts of `overlap_counts` for each of a number of structures: int64 `(structures, 3)`.
+
+    Both give one mask a structure, of the same shape: arrays `(structures, ...)`, or masks made one at a time.
+    """
+    rows = [
+        [np.count_nonzero(mask & true_mask), np.count_nonzero(mask), np.count_nonzero(true_mask)]
+        for mask, true_mask in zip(predicted, true, strict=True)
+    ]
     return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def predicted_masks(logits: np.ndarray, plan: Plan) -> Iterator[np.ndarray]:
+    """Yields where each of `plan.scored` is predicted: bool `(D, H, W)` of logits `(D, H, W, plan.outputs)`.
+
+    A class where its logit is the highest, a region where its own is over 0 (sigmoid over 0.5); regions may overlap.
+    """
+    if plan.regions:
+        return (logits[..., index] > 0 for index in range(len(plan.regions)))
+    return true_masks(logits.argmax(axis=-1), plan)
+
+
+def true_masks(label: np.ndarray, plan: Plan) -> Iterator[np.ndarray]:
+    """Yields where each of `plan.scored` is: bool `(D, H, W)` of class indices `(D, H, W)`.
+
+    A region is the union of its classes.
+    """
+    if plan.regions:
+        return (np.isin(label, region.classes) for region in plan.regions)
+    return (label == index for index in range(1, len(plan.classes)))
+
+
+def prediction_counts(logits: np.ndarray, truth: np.ndarray, plan: Plan) -> np.ndarray:
+    """Returns `mask_counts` of each of `plan.scored`: int64 `(plan.scored, 3)`.
+
+    `logits` `(D, H, W, plan.outputs)` and the class indices `truth` `(D, H, W)` are on the network's grid.
+    """
+    return mask_counts(predicted_masks(logits, plan), true_masks(truth, plan))
 
 
 def dice(counts: np.ndarray) -> np.ndarray:

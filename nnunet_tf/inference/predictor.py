@@ -12,10 +12,10 @@ from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import place, prepare_image, read_case
 from data_preprocessing.volume_io import write_label
 from nnunet_tf.inference.forward import make_forward
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME
+from nnunet_tf.inference.model_folder import WEIGHTS_NAME, read_network_settings
 from nnunet_tf.inference.restore import restore
 from nnunet_tf.inference.sliding_window import BlendMode, sliding_window
-from nnunet_tf.networks.unet import build_unet
+from nnunet_tf.networks.unet import build_network
 
 WINDOWS_AT_ONCE = {2: 16, 3: 1}
 
@@ -36,12 +36,12 @@ class Predictor:
         self.forward = make_forward(network, plan.dim, tta)
 
     def logits(self, prepared: np.ndarray) -> np.ndarray:
-        """Returns the logits `(D, H, W, classes)` of a prepared image `(D, H, W, C)`."""
+        """Returns the logits `(D, H, W, outputs)` of a prepared image `(D, H, W, C)`."""
         return sliding_window(
             prepared,
             self.patch_size,
             self.forward,
-            len(self.plan.classes),
+            self.plan.outputs,
             self.overlap,
             self.blend_mode,
             WINDOWS_AT_ONCE[self.plan.dim],
@@ -58,10 +58,14 @@ class Predictor:
         write_label(output, restore(logits, placement, self.plan), volume.source)
 
 
-def load_network(folder: Path, plan: Plan) -> keras.Model:
-    """Returns the network of a model folder; raises UserError when its weights are damaged or do not fit the plan."""
-    path = folder / WEIGHTS_NAME
-    network = build_unet(plan.topology, plan.patch_size, len(plan.channels), len(plan.classes))
+def load_network(folder: Path, plan: Plan, weights: str = WEIGHTS_NAME) -> keras.Model:
+    """Returns the network of a model folder with the weights of one of its files.
+
+    Raises UserError when they are damaged or do not fit the plan.
+    """
+    path = folder / weights
+    settings = read_network_settings(folder).model_copy(update={"deep_supervision": False})
+    network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, settings)
     try:
         with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it refuses
             network.load_weights(path)

@@ -3,16 +3,20 @@
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
+from nnunet_tf.choices import FoldName
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
+TERMINATED_STATUS = 143
 BROKEN_PIPE_STATUS = 141
 
 
@@ -40,9 +44,9 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument("--task", default="01", help="number of a config in configs/, or a config file's path")
         self.add_argument("--dim", type=int, choices=(2, 3), default=3, help="2D or 3D network")
 
-    def add_fold(self) -> None:
-        """Adds `--fold`."""
-        self.add_argument("--fold", type=whole_number, default=0, help="cross-validation fold, the first is 0")
+    def add_fold(self, all_means: str) -> None:
+        """Adds `--fold`; `all_means` is what "all" does."""
+        self.add_argument("--fold", type=fold, default=0, help=f"cross-validation fold, the first is 0; {all_means}")
 
     def add_folds(self) -> None:
         """Adds `--nfolds`."""
@@ -65,6 +69,11 @@ def whole_number(text: str) -> int:
     return _at_least(text, 0)
 
 
+def fold(text: str) -> FoldName:
+    """Returns the number of a fold, or "all", from the command line."""
+    return "all" if text == "all" else whole_number(text)
+
+
 def positive_int(text: str) -> int:
     """Returns a whole number above 0 from the command line."""
     return _at_least(text, 1)
@@ -78,6 +87,16 @@ def folds(text: str) -> int:
 def positive_float(text: str) -> float:
     """Returns a number above 0 from the command line."""
     return _float_between(text, math.nextafter(0, 1), sys.float_info.max, "a number above 0")
+
+
+def non_negative_float(text: str) -> float:
+    """Returns a number, 0 or more, from the command line."""
+    return _float_between(text, 0, sys.float_info.max, "a number from 0 on")
+
+
+def share(text: str) -> float:
+    """Returns a number from 0 to below 1 from the command line."""
+    return _float_between(text, 0, math.nextafter(1, 0), "a number from 0 to below 1")
 
 
 def overlap(text: str) -> float:
@@ -106,6 +125,33 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a cluster's scheduler does: handled like Ctrl-C."""
+
+
+_stopped_by: list[type[KeyboardInterrupt]] = []
+
+
+def stop_in_order() -> None:
+    """Makes SIGTERM raise `Terminated`, so that temporary files are removed and children ended, as Ctrl-C does.
+
+    What is raised inside a destructor is lost: long loops call `raise_if_stopped` as well.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        _stopped_by.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        raise _stopped_by[-1]
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def raise_if_stopped() -> None:
+    """Raises KeyboardInterrupt where the user or a scheduler has asked the process to end."""
+    if _stopped_by:
+        raise _stopped_by[-1]
+
+
 def run(command: Callable[[], None]) -> None:
     """Runs a command: a UserError is printed as one line and ends it with status 2; a bug keeps its traceback."""
     try:
@@ -115,8 +161,10 @@ def run(command: Callable[[], None]) -> None:
         name = Path(sys.argv[0]).name
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(USER_ERROR_STATUS)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED_STATUS)
+    except KeyboardInterrupt as stopped:
+        if str(stopped):
+            print(stopped, file=sys.stderr)
+        sys.exit(TERMINATED_STATUS if isinstance(stopped, Terminated) else INTERRUPTED_STATUS)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE_STATUS)

@@ -1,6 +1,8 @@
 """`metrics.jsonl`, one line an epoch, and its picture `progress.png`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -9,16 +11,52 @@ from data_preprocessing.files import atomic_path, write_text
 
 METRICS_NAME = "metrics.jsonl"
 PICTURE_NAME = "progress.png"
+DICE_MEMORY = 0.9  # of the moving average that decides which epoch was best (nnU-Net v2, "pseudo Dice")
 
 
 class EpochMetrics(BaseModel):
-    """One epoch: mean training loss, the learning rate at its end, its length and speed."""
+    """One epoch: mean training loss, the learning rate at its end, its length and speed.
+
+    `loader_seconds` is the part of its `seconds` spent waiting for batches, `total_seconds` counts from the start of
+    the run, earlier parts of a resumed one included. `dice` (a class, of the validation cases; null where it occurs in
+    none) and `mean_dice` are there for epochs that ended with a validation, `loss_scale` under float16.
+    """
 
     epoch: int
     loss: float
     learning_rate: float
     seconds: float
+    loader_seconds: float
     patches_per_second: float
+    total_seconds: float = 0.0
+    loss_scale: float | None = None
+    dice: dict[str, float | None] | None = None
+    mean_dice: float | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best validation so far, by the moving average of the mean Dice, and the latest average."""
+
+    epoch: int
+    average_dice: float
+    latest_average: float
+
+
+def best_epoch(history: Sequence[EpochMetrics]) -> Best | None:
+    """Returns which validated epoch was best; None before the first. The first average is the first Dice itself."""
+    best: Best | None = None
+    for metrics in history:
+        if metrics.mean_dice is None:
+            continue
+        latest = metrics.mean_dice
+        if best is not None:
+            latest = DICE_MEMORY * best.latest_average + (1 - DICE_MEMORY) * latest
+        if best is None or latest >= best.average_dice:
+            best = Best(metrics.epoch, latest, latest)
+        else:
+            best = Best(best.epoch, best.average_dice, latest)
+    return best
 
 
 def read_metrics(folder: Path, epochs: int) -> list[EpochMetrics]:
@@ -28,25 +66,35 @@ def read_metrics(folder: Path, epochs: int) -> list[EpochMetrics]:
     return [EpochMetrics.model_validate(json.loads(line)) for line in lines[:epochs]]
 
 
-def write_metrics(folder: Path, history: list[EpochMetrics]) -> None:
+def write_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
     """Writes all epochs, atomically."""
     write_text(folder / METRICS_NAME, "".join(metrics.model_dump_json() + "\n" for metrics in history))
 
 
-def draw_metrics(folder: Path, history: list[EpochMetrics]) -> None:
-    """Draws loss and learning rate over the epochs into `progress.png`."""
+def draw_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
+    """Draws loss, learning rate and, where there is any, validation Dice over the epochs into `progress.png`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    epochs = [metrics.epoch for metrics in history]
-    (loss,) = axes.plot(epochs, [metrics.loss for metrics in history], color="tab:blue", label="training loss")
+    epochs = [metrics.epoch + 1 for metrics in history]
+    handles = axes.plot(epochs, [metrics.loss for metrics in history], color="tab:blue", label="training loss")
     axes.set(xlabel="epoch", ylabel="loss", title=folder.parent.name + " " + folder.name)
     axes.grid(alpha=0.3)
     rate_axes = axes.twinx()
     rates = [metrics.learning_rate for metrics in history]
-    (rate,) = rate_axes.plot(epochs, rates, color="tab:orange", linewidth=1, label="learning rate")
+    handles += rate_axes.plot(epochs, rates, color="tab:orange", linewidth=1, label="learning rate")
     rate_axes.set_ylabel("learning rate")
-    axes.legend(handles=[loss, rate], loc="upper right")
+    validated = [metrics for metrics in history if metrics.dice is not None]
+    if validated:
+        dice_axes = axes.twinx()
+        dice_axes.spines["right"].set_position(("outward", 60))
+        dice_axes.set_ylabel("validation Dice")
+        places = [metrics.epoch + 1 for metrics in validated]
+        for index, name in enumerate(validated[0].dice or {}):
+            scores = [(metrics.dice or {}).get(name) for metrics in validated]
+            values = [float("nan") if score is None else score for score in scores]
+            handles += dice_axes.plot(places, values, f"C{index + 2}o-", markersize=3, label=f"Dice {name}")
+    axes.legend(handles=handles, loc="center right", fontsize=8)
     with atomic_path(folder / PICTURE_NAME) as temporary:
         figure.savefig(temporary, dpi=100)

@@ -44,19 +44,21 @@ class Alone:
 
 
 class HorovodGroup:
-    """Processes started by Horovod's launcher."""
+    """Processes started by Horovod's launcher; with `fp16_allreduce` gradients travel in float16."""
 
-    def __init__(self) -> None:
+    def __init__(self, fp16_allreduce: bool = False) -> None:
         import horovod.tensorflow as hvd
 
         hvd.init()
         self._hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
+        self._compression = hvd.Compression.fp16 if fp16_allreduce else hvd.Compression.none
 
     def mean_gradients(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the mean of each gradient over the processes, in one grouped all-reduce."""
-        return list(self._hvd.grouped_allreduce(list(gradients), op=self._hvd.Average))
+        hvd = self._hvd
+        return list(hvd.grouped_allreduce(list(gradients), op=hvd.Average, compression=self._compression))
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of `array` over the processes."""
@@ -67,6 +69,6 @@ class HorovodGroup:
         self._hvd.broadcast_variables(list(variables), root_rank=0)
 
 
-def join_group() -> Group:
+def join_group(fp16_allreduce: bool = False) -> Group:
     """Returns the group this process belongs to; Horovod is needed only when there are several."""
-    return HorovodGroup() if started_by_launcher() else Alone()
+    return HorovodGroup(fp16_allreduce) if started_by_launcher() else Alone()

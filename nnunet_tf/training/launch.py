@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from data_preprocessing.errors import UserError
+from nnunet_tf.runtime.command_line import Terminated
 
 START_TIMEOUT_SECONDS = 180  # importing TensorFlow in all processes of a loaded machine takes a while
 HOROVOD_CHATTER = "horovod/common/"  # what its C++ says about a connection that went away
@@ -41,7 +42,9 @@ def launch(workers: int, command: Sequence[str]) -> None:
                 shown = _shown(line)
                 if shown is not None:
                     print(shown, end="", flush=True)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
+            if isinstance(stopped, Terminated):  # Ctrl-C has reached the launcher already
+                process.terminate()
             process.wait()
             raise
     if process.returncode:

@@ -1,47 +1,77 @@
 """Losses on logits, in float32 and plain Keras operations."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 from keras import ops
+
+from nnunet_tf.training.recipe import LossSettings
 
 SMOOTH = 1e-5
 
+SegmentationLoss = Callable[[Sequence[keras.KerasTensor], keras.KerasTensor], keras.KerasTensor]
 
-def dice_and_cross_entropy(
-    logits: keras.KerasTensor, target: keras.KerasTensor, batch_dice: bool = False
-) -> keras.KerasTensor:
-    """Returns cross-entropy plus soft Dice loss, a scalar: 0 is perfect.
 
-    `logits` `(N, *spatial, classes)`, `target` class indices `(N, *spatial)`. Dice is without the background, over each
-    sample or, with `batch_dice`, over the batch as one. Source: nnU-Net (Nature Methods 2021, "Training").
+def make_loss(settings: LossSettings, regions: Sequence[Sequence[int]] | None = None) -> SegmentationLoss:
+    """Returns the loss of a network's outputs, a function to a float32 scalar: 0 is perfect.
+
+    It takes a list of logits `(N, *spatial, channels)`, full resolution first, and class indices `(N, *patch)`, and is
+    the mean over the outputs, weighted by 2^-level, with every second (fourth, ...) voxel of the target where an output
+    is smaller. The loss of one output is the mean cross-entropy, or focal loss, plus the soft Dice loss over each
+    sample or, with `batch_dice`, over this worker's batch as one.
+
+    Without `regions` the channels are classes: softmax, and Dice without the background unless `include_background`.
+    `regions` holds, for each channel, the class indices it is the union of: sigmoids, binary cross-entropy over all
+    voxels and channels, and Dice of all channels. Sources: nnU-Net (Nature Methods 2021, "Training"); Lin et al., Focal
+    Loss, 2017 (gamma 2, all classes alike).
     """
-    logits = ops.cast(logits, "float32")
-    one_hot = ops.one_hot(target, logits.shape[-1], dtype="float32")
-    log_probabilities = ops.log_softmax(logits, axis=-1)
-    cross_entropy = -ops.mean(ops.sum(one_hot * log_probabilities, axis=-1))
-    return cross_entropy + soft_dice_loss(ops.exp(log_probabilities), one_hot, batch_dice)
+
+    def loss(outputs: Sequence[keras.KerasTensor], target: keras.KerasTensor) -> keras.KerasTensor:
+        weights = [2.0**-level for level in range(len(outputs))]
+        losses = [output_loss(logits, _downsample(target, logits)) for logits in outputs]
+        return sum(weight * each for weight, each in zip(weights, losses, strict=True)) / sum(weights)
+
+    def output_loss(logits: keras.KerasTensor, target: keras.KerasTensor) -> keras.KerasTensor:
+        # As (N, voxels, channels): sums over one axis take half the time of those over three.
+        voxels, channels = math.prod(logits.shape[1:-1]), logits.shape[-1]
+        logits = ops.cast(ops.reshape(logits, (-1, voxels, channels)), "float32")
+        target = ops.cast(ops.reshape(target, (-1, voxels)), "int32")
+        if regions is None:
+            truth = ops.one_hot(target, channels, dtype="float32")
+            log_probabilities = ops.log_softmax(logits, axis=-1)
+            probabilities = ops.exp(log_probabilities)
+            cross_entropy = -ops.sum(truth * log_probabilities, axis=-1)
+        else:
+            truth = _multi_hot(target, regions)
+            probabilities = ops.sigmoid(logits)
+            cross_entropy = ops.binary_crossentropy(truth, logits, from_logits=True)
+        if settings.loss == "dice_focal":
+            # The probability of the truth is exp(-cross-entropy), with two classes as with many.
+            cross_entropy = ops.square(ops.expm1(-cross_entropy)) * cross_entropy
+        dice = _soft_dice(probabilities, truth, settings.batch_dice)
+        drop_background = regions is None and not settings.include_background
+        return ops.mean(cross_entropy) + 1 - ops.mean(dice[..., 1:] if drop_background else dice)
+
+    return loss
 
 
-def soft_dice_loss(probabilities: keras.KerasTensor, one_hot: keras.KerasTensor, batch_dice: bool) -> keras.KerasTensor:
-    """Returns one minus the mean soft Dice of the foreground classes; both inputs `(N, *spatial, classes)`."""
-    axes = tuple(range(0 if batch_dice else 1, len(one_hot.shape) - 1))
-    probabilities, one_hot = probabilities[..., 1:], one_hot[..., 1:]
-    intersection = ops.sum(probabilities * one_hot, axis=axes)
-    total = ops.sum(probabilities, axis=axes) + ops.sum(one_hot, axis=axes)
-    return 1 - ops.mean((2 * intersection + SMOOTH) / (total + SMOOTH))
+def _soft_dice(probabilities: keras.KerasTensor, truth: keras.KerasTensor, batch_dice: bool) -> keras.KerasTensor:
+    """Returns the soft Dice `(N, channels)`, or `(channels,)` of the whole batch; inputs `(N, voxels, channels)`."""
+    axes = (0, 1) if batch_dice else 1
+    intersection = ops.sum(probabilities * truth, axis=axes)
+    total = ops.sum(probabilities, axis=axes) + ops.sum(truth, axis=axes)
+    return (2 * intersection + SMOOTH) / (total + SMOOTH)
 
 
-def deep_supervision_loss(
-    outputs: Sequence[keras.KerasTensor], target: keras.KerasTensor, batch_dice: bool = False
-) -> keras.KerasTensor:
-    """Returns the mean of `dice_and_cross_entropy` over all outputs, full resolution first, weighted by 2^-level.
-
-    The target is brought to each output's size by taking every second (fourth, ...) voxel.
-    """
-    weights = [2.0**-level for level in range(len(outputs))]
-    losses = [dice_and_cross_entropy(logits, _downsample(target, logits), batch_dice) for logits in outputs]
-    return sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+def _multi_hot(target: keras.KerasTensor, regions: Sequence[Sequence[int]]) -> keras.KerasTensor:
+    """Returns `(N, voxels, regions)`: 1 where the class index is of the region."""
+    beyond = max(max(region) for region in regions) + 1  # every class above those named is of no region
+    table = np.zeros((beyond + 1, len(regions)), np.float32)
+    for channel, region in enumerate(regions):
+        table[list(region), channel] = 1
+    return ops.take(table, ops.minimum(target, beyond), axis=0)
 
 
 def _downsample(target: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:

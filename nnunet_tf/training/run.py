@@ -1,119 +1,100 @@
 """One training run: from a shard folder to a model folder."""
 
 import time
-from collections.abc import Iterator
+from contextlib import nullcontext
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import atomic_path
-from data_preprocessing.plan import write_plan
-from nnunet_tf.data.pipeline import Worker, training_batches
+from data_preprocessing.files import kept_folder, read_model, write_model
+from nnunet_tf.data.pipeline import TrainingBatches, Worker
 from nnunet_tf.evaluation.dice import Summary
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME
-from nnunet_tf.networks.unet import build_unet, full_resolution
+from nnunet_tf.inference.model_folder import VALIDATION_NAME
 from nnunet_tf.runtime.device import Runtime
-from nnunet_tf.runtime.progress import Tracker, track
+from nnunet_tf.runtime.progress import track
+from nnunet_tf.training.board import Board
 from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.curve import EpochMetrics, draw_metrics, read_metrics, write_metrics
+from nnunet_tf.training.curve import EpochMetrics, best_epoch, draw_metrics, read_metrics, write_metrics
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.optimizer import make_optimizer
-from nnunet_tf.training.settings import Job, TrainingSettings, write_settings
-from nnunet_tf.training.step import TrainingStep
-from nnunet_tf.training.validation import validate
+from nnunet_tf.training.epoch import train_epoch
+from nnunet_tf.training.pretrained import load_pretrained
+from nnunet_tf.training.settings import Job
+from nnunet_tf.training.trained_model import TrainedModel
+from nnunet_tf.training.validation import Validation
 
-STEPS_BETWEEN_READINGS = 10  # reading the loss waits for the device
 
+def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> Summary | None:
+    """Trains a network, writes the model folder, and returns the Dice of the best model on the fold's validation cases.
 
-def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> Summary:
-    """Trains a network, writes the model folder, and returns the Dice of the fold's validation cases.
-
-    Raises UserError when there is nothing to resume from, or the loss is no longer a number; the files of the last
-    finished epoch stay.
+    None where the fold has none. Raises UserError when there is nothing to resume from, another run writes there, or
+    the loss is no longer a number; the files of the last finished epoch stay.
     """
-    plan, settings = job.plan, job.settings
+    with kept_folder(job.folder, "train.py") if group.rank == 0 else nullcontext():
+        _train(job, group, runtime, resume, threads)
+    if not job.fold.validation:
+        return None
+    return read_model(job.folder / VALIDATION_NAME, Summary, "train again") if group.rank == 0 else None
+
+
+def _train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> None:
+    start, settings = time.monotonic(), job.settings
     keras.utils.set_random_seed(settings.seed)
-    network = build_unet(
-        plan.topology, plan.patch_size, len(plan.channels), len(plan.classes), settings.deep_supervision
-    )
-    optimizer = make_optimizer(settings.learning_rate, settings.steps, runtime.precision == "mixed_float16")
-    step = TrainingStep(network, optimizer, group, batch_dice=plan.dim == 2)
-    predictor_network = full_resolution(network) if settings.deep_supervision else network
-    first_epoch = load_checkpoint(job.folder, network, optimizer) if resume else 0
-    group.broadcast([variable.value for variable in (*network.variables, *optimizer.variables)])
+    model = TrainedModel(job, group, loss_scaling=runtime.precision == "mixed_float16")
+    first_epoch = load_checkpoint(job.folder, model.state) if resume else 0
+    if settings.pretrained and not resume:
+        load_pretrained(settings.pretrained, model.network)
+    group.broadcast(model.tensors())
     history = read_metrics(job.folder, first_epoch)
-    batches = training_batches(
+    seconds_before = history[-1].total_seconds if history else 0.0
+    board = Board(job) if group.rank == 0 else None
+    validation = Validation(model.predicting, job.plan, job.shards, job.fold.validation, group)
+    epochs = range(first_epoch, settings.epochs)
+    batches = TrainingBatches(
         job.shards,
-        plan,
+        job.plan,
         job.fold.training,
-        settings.batch_size,
-        seed=settings.seed + first_epoch,  # a resumed run does not see the first epoch's batches again
-        augmentation=settings.augmentation,
+        settings.batches,
         worker=Worker(group.rank, group.size),
         threads=threads,
+        gpu=runtime.gpu,
+        epochs=epochs,
     )
-    title = f"Training {plan.name} fold {settings.fold}"
-    total_steps = settings.steps - first_epoch * settings.steps_per_epoch
-    with track(title, total=total_steps, unit="steps", show=group.rank == 0) as tracker:
-        stream = iter(batches)
-        for epoch in range(first_epoch, settings.epochs):
-            metrics = _train_epoch(step, stream, epoch, first_epoch, settings, tracker)
-            history.append(metrics)
-            if group.rank == 0:
-                _save(job, predictor_network, network, optimizer, history)
-    return validate(job, predictor_network, group)
+    title = f"Training {job.plan.name} fold {settings.fold}"
+    with track(title, len(epochs) * settings.steps_per_epoch, "steps", show=group.rank == 0) as tracker:
+        for epoch in epochs:
+            if out_of_patience(history, settings.patience):
+                break
+            done_before = (epoch - first_epoch) * settings.steps_per_epoch
+            metrics = train_epoch(model.step, batches.epoch(epoch), epoch, settings, tracker, done_before)
+            model.refresh()
+            summary = validation.scores() if _validates(job, epoch) else None
+            if summary:
+                dice = {each.name: each.mean_dice for each in summary.classes}
+                metrics = metrics.model_copy(update={"dice": dice, "mean_dice": summary.mean_dice or 0.0})
+            elapsed = seconds_before + time.monotonic() - start
+            history.append(metrics.model_copy(update={"total_seconds": round(elapsed, 3)}))
+            if board:
+                _save(job, model, history, summary)
+                board.write(history[-1], validation.example if summary else None)
 
 
-def _train_epoch(
-    step: TrainingStep,
-    stream: Iterator[tuple[tf.Tensor, tf.Tensor]],
-    epoch: int,
-    first_epoch: int,
-    settings: TrainingSettings,
-    tracker: Tracker,
-) -> EpochMetrics:
-    start = time.monotonic()
-    before = (epoch - first_epoch) * settings.steps_per_epoch
-    total, running, note = tf.zeros(()), float("nan"), ""
-    for index in range(1, settings.steps_per_epoch + 1):
-        total += step(*next(stream))
-        if index % STEPS_BETWEEN_READINGS == 0 or index == settings.steps_per_epoch:
-            running = float(total) / index
-            if not np.isfinite(running):
-                raise UserError(
-                    f"epoch {epoch + 1}: the loss is no longer a number; train again with a lower --learning-rate "
-                    "(the model of the last finished epoch, if any, is kept)"
-                )
-            note = f"epoch {epoch + 1}/{settings.epochs} loss {running:.3f}"
-        tracker.update(before + index, note=note)
-    seconds = time.monotonic() - start
-    patches = settings.steps_per_epoch * settings.batch_size * settings.workers
-    return EpochMetrics(
-        epoch=epoch,
-        loss=running,
-        learning_rate=float(step.optimizer.learning_rate),
-        seconds=round(seconds, 3),
-        patches_per_second=round(patches / seconds, 3),
-    )
+def out_of_patience(history: list[EpochMetrics], patience: int | None) -> bool:
+    """Returns whether the best validation lies more than `patience` epochs back; never without a patience."""
+    best = best_epoch(history)
+    return patience is not None and best is not None and history[-1].epoch - best.epoch > patience
 
 
-def _save(
-    job: Job,
-    predictor_network: keras.Model,
-    network: keras.Model,
-    optimizer: keras.optimizers.Optimizer,
-    history: list[EpochMetrics],
-) -> None:
-    # Plan and settings with the weights they belong to: a run stopped before leaves an older model as it was.
-    write_plan(job.folder, job.plan)
-    write_settings(job.folder, job.settings)
-    with atomic_path(job.folder / WEIGHTS_NAME) as temporary:
-        try:
-            predictor_network.save_weights(temporary)
-        except RuntimeError as error:  # h5py's, of a full disk
-            raise OSError(str(error)) from None
+def _validates(job: Job, epoch: int) -> bool:
+    every, last = job.settings.validate_every, epoch + 1 == job.settings.epochs
+    return bool(job.fold.validation) and (last or (every > 0 and (epoch + 1) % every == 0))
+
+
+def _save(job: Job, model: TrainedModel, history: list[EpochMetrics], summary: Summary | None) -> None:
+    best = best_epoch(history)
+    is_best = best is None or best.epoch == history[-1].epoch
+    model.save(best=is_best)
+    if summary and is_best:
+        write_model(job.folder / VALIDATION_NAME, summary)
     write_metrics(job.folder, history)
     draw_metrics(job.folder, history)
-    save_checkpoint(job.folder, network, optimizer, epochs_done=history[-1].epoch + 1)
+    # Last: what a killed run has written beyond it is written again, the same, when it is resumed.
+    save_checkpoint(job.folder, model.state, epochs_done=history[-1].epoch + 1)

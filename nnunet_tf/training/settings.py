@@ -1,40 +1,66 @@
 """The settings of one training run, and the model folder it fills."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import BaseModel, NonNegativeInt, PositiveInt
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
 from data_preprocessing.plan import Plan, read_plan
 from data_preprocessing.task import Strict
-from nnunet_tf.data.augmentation import Augmentation
+from nnunet_tf.choices import Augmentation, FoldName
 from nnunet_tf.data.folds import Fold
+from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
+# What a resumed run may do otherwise than before.
+FREE_ON_RESUME = {"epochs", "workers", "validate_every", "patience", "read_roi", "xla", "fp16_allreduce", "pretrained"}
 
 
 class TrainingSettings(Strict):
     """What a run was asked for, kept in the model folder. `batch_size` is that of one worker."""
 
-    fold: int
+    fold: FoldName
     folds: int
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     batch_size: PositiveInt
-    learning_rate: PositiveFloat
     seed: int
     amp: bool
-    deep_supervision: bool
-    augmentation: Augmentation
     workers: PositiveInt
+    network: NetworkSettings
+    loss: LossSettings
+    optimizer: OptimizerSettings
+    augmentation: Augmentation
+    read_roi: bool | None = None
+    volumes: PositiveInt | None = None
+    validate_every: NonNegativeInt = 0
+    patience: PositiveInt | None = None
+    pretrained: str | None = None
+    xla: bool = False
+    fp16_allreduce: bool = False
 
     @property
     def steps(self) -> int:
         """Steps of the whole run."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def batches(self) -> BatchSettings:
+        """What the input pipeline needs to know of them."""
+        return BatchSettings(
+            batch_size=self.batch_size,
+            steps_per_epoch=self.steps_per_epoch,
+            seed=self.seed,
+            augmentation=self.augmentation,
+            read_roi=self.read_roi,
+            volumes=self.volumes,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +77,7 @@ class Job:
 def check_resume(job: Job) -> None:
     """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
 
-    More epochs are fine, and another number of workers.
+    More epochs are fine, and what else is in `FREE_ON_RESUME`.
     """
     if not (job.folder / CHECKPOINT_NAME).is_file():
         raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
@@ -59,7 +85,7 @@ def check_resume(job: Job) -> None:
     before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
     if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
         raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
-    old, new = (each.model_dump(exclude={"epochs", "workers"}) for each in (before, job.settings))
+    old, new = (dict(_flat(each)) for each in (before, job.settings))
     differing = [f"{name} was {old[name]}, is {new[name]}" for name in old if old[name] != new[name]]
     if job.settings.epochs < before.epochs:
         differing.append(f"epochs was {before.epochs}, is {job.settings.epochs}")
@@ -73,3 +99,11 @@ def check_resume(job: Job) -> None:
 def write_settings(folder: Path, settings: TrainingSettings) -> None:
     """Writes the settings into the model folder, atomically."""
     write_model(folder / SETTINGS_NAME, settings)
+
+
+def _flat(settings: BaseModel) -> Iterator[tuple[str, object]]:
+    for name, value in settings:
+        if isinstance(value, BaseModel):
+            yield from _flat(value)
+        elif name not in FREE_ON_RESUME:
+            yield name, value

@@ -3,17 +3,28 @@
 import keras
 import tensorflow as tf
 
+from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.losses import deep_supervision_loss
+from nnunet_tf.training.losses import SegmentationLoss
 
 
 class TrainingStep:
-    """Callable on a batch; returns the loss, a float32 scalar tensor, before the update it makes."""
+    """Callable on a batch; returns the loss, a float32 scalar tensor, before the update it makes.
+
+    With `xla` forward and backward are compiled into one program for the GPU. `average`, if any, follows the weights.
+    """
 
     def __init__(
-        self, network: keras.Model, optimizer: keras.optimizers.Optimizer, group: Group, batch_dice: bool
+        self,
+        network: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        group: Group,
+        loss: SegmentationLoss,
+        average: WeightAverage | None = None,
+        xla: bool = False,
     ) -> None:
-        self.network, self.optimizer, self.group, self.batch_dice = network, optimizer, group, batch_dice
+        self.network, self.optimizer, self.group, self.loss, self.average = network, optimizer, group, loss, average
+        self._gradients = tf.function(self._loss_and_gradients, jit_compile=xla, reduce_retracing=True)
         optimizer.build(network.trainable_variables)
 
     @tf.function(reduce_retracing=True)
@@ -23,13 +34,14 @@ class TrainingStep:
         # Outside the gradient function: Horovod's operation cannot be compiled with it.
         gradients = self.group.mean_gradients(gradients)
         self.optimizer.apply(gradients, self.network.trainable_variables)
+        if self.average:
+            self.average.update()
         return loss
 
-    def _gradients(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _loss_and_gradients(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             outputs = self.network(image, training=True)
-            heads = outputs if isinstance(outputs, list) else [outputs]
-            loss = deep_supervision_loss(heads, label, self.batch_dice)
+            loss = self.loss(outputs if isinstance(outputs, list) else [outputs], label)
             scaled = self.optimizer.scale_loss(loss)
         weights = [variable.value for variable in self.network.trainable_variables]
         return loss, tape.gradient(scaled, weights)

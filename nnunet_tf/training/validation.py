@@ -1,41 +1,67 @@
-"""The score of a trained network on the cases that its fold holds back."""
+"""The score of a network on the cases that its fold holds back."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from data_preprocessing.files import write_model
+from data_preprocessing.plan import Plan
 from data_preprocessing.shards import image_path, label_path
-from nnunet_tf.evaluation.dice import Summary, overlap_counts, summarize
+from nnunet_tf.evaluation.dice import Summary, predicted_masks, prediction_counts, summarize, true_masks
 from nnunet_tf.inference.predictor import Predictor
+from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.settings import Job
-
-VALIDATION_NAME = "validation.json"
 
 
-def validate(job: Job, network: keras.Model, group: Group) -> Summary:
-    """Returns Dice a class and case of the fold's validation cases, and writes it as `validation.json`.
+@dataclass(frozen=True)
+class Example:
+    """A validated case to look at: image `(D, H, W, C)`; what is scored as numbers from 1 on, `(D, H, W)`."""
 
-    Sliding window without test-time augmentation, on the grid of the shards. Each worker takes its part of the cases.
+    name: str
+    image: np.ndarray
+    prediction: np.ndarray
+    truth: np.ndarray
+
+
+class Validation:
+    """Scores one network, whose weights change between the calls, on the same cases.
+
+    Sliding window without test-time augmentation, on the grid of the shards. Each worker takes its part of the cases;
+    `example` is the first of them, on rank 0.
     """
-    plan, cases = job.plan, job.fold.validation
-    predictor = Predictor(network, plan)
-    counts = np.zeros((len(cases), len(plan.foreground), 3), np.int64)
-    with track("Validation", total=len(cases), unit="cases", show=group.rank == 0) as tracker:
-        for index in range(group.rank, len(cases), group.size):
-            counts[index] = _case_counts(predictor, job.shards, cases[index])
-            tracker.update(index + 1)
-    summary = summarize(cases, plan.foreground, group.sum(counts))
-    if group.rank == 0:
-        write_model(job.folder / VALIDATION_NAME, summary)
-    return summary
+
+    def __init__(self, network: keras.Model, plan: Plan, shards: Path, cases: Sequence[str], group: Group) -> None:
+        self.plan, self.shards, self.cases, self.group = plan, shards, tuple(cases), group
+        self.predictor = Predictor(network, plan)
+        self.example: Example | None = None
+
+    def scores(self) -> Summary:
+        """Returns Dice a class and case; every worker must call it, and gets the same."""
+        counts = np.zeros((len(self.cases), len(self.plan.scored), 3), np.int64)
+        with track("Validation", total=len(self.cases), unit="cases", show=self.group.rank == 0) as tracker:
+            for index in range(self.group.rank, len(self.cases), self.group.size):
+                raise_if_stopped()
+                counts[index] = self._score(index)
+                tracker.update(index + 1)
+        return summarize(self.cases, self.plan.scored, self.group.sum(counts))
+
+    def _score(self, index: int) -> np.ndarray:
+        name = self.cases[index]
+        image = np.load(image_path(self.shards, name), allow_pickle=False).astype(np.float32, copy=False)
+        label = np.load(label_path(self.shards, name), allow_pickle=False)[..., 0]
+        logits = self.predictor.logits(image)
+        if index == 0:
+            prediction = _painted(predicted_masks(logits, self.plan))
+            self.example = Example(name, image, prediction, truth=_painted(true_masks(label, self.plan)))
+        return prediction_counts(logits, label, self.plan)
 
 
-def _case_counts(predictor: Predictor, shards: Path, case: str) -> np.ndarray:
-    image = np.load(image_path(shards, case), allow_pickle=False).astype(np.float32, copy=False)
-    truth = np.load(label_path(shards, case), allow_pickle=False)[..., 0]
-    prediction = predictor.logits(image).argmax(axis=-1)
-    return overlap_counts(prediction, truth, range(1, len(predictor.plan.classes)))
+def _painted(masks: Iterable[np.ndarray]) -> np.ndarray:
+    """Numbers from 1 on, one a mask; later masks lie over earlier ones, as in a prediction."""
+    labels = np.zeros((), np.uint16)
+    for number, mask in enumerate(masks, start=1):
+        labels = np.where(mask, np.uint16(number), labels)
+    return labels

@@ -1,7 +1,25 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.evaluation.dice import dice, overlap_counts, summarize
+from data_preprocessing.plan import make_plan
+from data_preprocessing.task import StatedRegion
+from nnunet_tf.evaluation.dice import (
+    dice,
+    mask_counts,
+    overlap_counts,
+    predicted_masks,
+    prediction_counts,
+    summarize,
+    true_masks,
+)
+from tests.data_preprocessing.samples import make_config, make_dataset
+
+NESTED = {"whole": StatedRegion(labels=(1, 2, 5), value=1), "core": StatedRegion(labels=(2, 5), value=2)}
+
+
+def plan_of(regions=None):
+    labels = {0: "background", 1: "edema", 2: "necrosis", 5: "enhancing"}
+    return make_plan(make_config(regions=regions), make_dataset(labels=labels), 3)
 
 
 def test_dice_of_known_masks():
@@ -36,3 +54,43 @@ def test_a_class_in_no_case_has_no_mean():
     summary = summarize(["a"], ["liver"], np.zeros((1, 1, 3), int))
     assert summary.classes[0].mean_dice is None
     assert summary.mean_dice is None
+
+
+def test_classes_are_counted_where_their_logit_is_the_highest():
+    random = np.random.default_rng(0)
+    logits, truth = random.normal(size=(4, 5, 6, 4)), random.integers(0, 4, (4, 5, 6))
+    expected = [
+        confusion_row(logits.argmax(axis=-1) == index, truth == index)
+        for index in (1, 2, 3)  # class indices, although the last one's label number is 5
+    ]
+    assert prediction_counts(logits, truth, plan_of()).tolist() == expected
+
+
+def test_regions_are_counted_where_their_own_logit_is_positive_against_the_union_of_their_classes():
+    random = np.random.default_rng(0)
+    logits, truth = random.normal(size=(4, 5, 6, 2)), random.integers(0, 4, (4, 5, 6))
+    sigmoid = 1 / (1 + np.exp(-logits))
+    expected = [
+        confusion_row(sigmoid[..., 0] > 0.5, truth > 0),
+        confusion_row(sigmoid[..., 1] > 0.5, (truth == 2) | (truth == 3)),
+    ]
+    counts = prediction_counts(logits, truth, plan_of(NESTED))
+    assert (counts.tolist(), counts.dtype) == (expected, np.int64)
+
+
+@pytest.mark.parametrize("regions", [None, NESTED])
+def test_there_is_one_mask_for_each_scored_structure(regions):
+    plan = plan_of(regions)
+    shape = (len(plan.scored), 2, 3, 4)
+    predicted = np.stack(list(predicted_masks(np.zeros((2, 3, 4, plan.outputs)), plan)))
+    true = np.stack(list(true_masks(np.ones((2, 3, 4)), plan)))
+    assert (predicted.shape, predicted.dtype) == (true.shape, true.dtype) == (shape, bool)
+    assert not predicted.any()
+    assert true[0].all()
+    assert not true[1:].any()
+    assert mask_counts(predicted, true)[0].tolist() == [0, 0, 24]
+
+
+def confusion_row(predicted, true):
+    """By adding up, as the oracle."""
+    return [int((predicted * true).sum()), int(predicted.sum()), int(true.sum())]

@@ -7,11 +7,13 @@ import pytest
 
 from data_preprocessing.dataset import Case, load_dataset
 from data_preprocessing.errors import UserError
+from data_preprocessing.files import write_model
 from data_preprocessing.phantom import Options, sample_case, write_case
-from data_preprocessing.plan import make_plan
+from data_preprocessing.plan import Region, make_plan
 from nnunet_tf.evaluation.dice import dice, overlap_counts
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME, read_model_plan
+from nnunet_tf.inference.model_folder import NETWORK_NAME, WEIGHTS_NAME, read_model_plan
 from nnunet_tf.inference.predictor import Predictor, load_network
+from nnunet_tf.networks.settings import NetworkSettings
 
 THRESHOLD = 2.4  # standard deviations above the mean: organ, not body
 
@@ -74,6 +76,17 @@ def test_a_prediction_has_the_geometry_of_its_image_and_an_integer_type(predicto
     assert output.header.get_xyzt_units() == image.header.get_xyzt_units()
 
 
+def test_a_network_of_regions_writes_their_values(plan, predictor, tmp_path):
+    inputs = keras.Input((*plan.patch_size, 1))
+    regions = Region(name="organ", classes=(1, 2), value=7), Region(name="lesion", classes=(2,), value=3)
+    network = keras.Model(inputs, Threshold()(inputs)[..., 1:])  # the lesion is nowhere over 0
+    of_regions = Predictor(network, plan.model_copy(update={"regions": regions}), tta=True)
+    expected = np.asarray(predict(predictor, tmp_path, "LPS", (1.2, 1.2, 3.5))[2].dataobj)
+    output = np.asarray(predict(of_regions, tmp_path, "LPS", (1.2, 1.2, 3.5))[2].dataobj)
+    assert expected.any()
+    np.testing.assert_array_equal(output, 7 * expected)
+
+
 def test_a_volume_smaller_than_the_patch_is_predicted_at_its_own_size(predictor, tmp_path):
     path, output = tmp_path / "small.nii.gz", tmp_path / "out.nii.gz"
     nib.save(nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.5, 1.5, 1.5, 1])), path)
@@ -96,5 +109,8 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 
 def test_damaged_weights_are_refused_by_name(tmp_path, plan):
     (tmp_path / WEIGHTS_NAME).write_bytes(b"\x89HDF\r\n\x1a\n cut off")
+    with pytest.raises(UserError, match=f"{NETWORK_NAME}: no such file; train one"):
+        load_network(tmp_path, plan)
+    write_model(tmp_path / NETWORK_NAME, NetworkSettings())
     with pytest.raises(UserError, match=WEIGHTS_NAME):
         load_network(tmp_path, plan)

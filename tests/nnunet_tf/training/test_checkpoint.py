@@ -15,6 +15,10 @@ def network_and_optimizer(units=3, seed=0):
     return network, optimizer
 
 
+def state(network, optimizer):
+    return {"network": network.variables, "optimizer": optimizer.variables}
+
+
 def train(network, optimizer, steps):
     for step in range(steps):
         gradients = [np.full(weight.shape, step + 1.0, np.float32) for weight in network.trainable_variables]
@@ -24,9 +28,9 @@ def train(network, optimizer, steps):
 def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path):
     network, optimizer = network_and_optimizer()
     train(network, optimizer, 3)
-    save_checkpoint(tmp_path, network, optimizer, epochs_done=7)
+    save_checkpoint(tmp_path, state(network, optimizer), epochs_done=7)
     resumed, resumed_optimizer = network_and_optimizer(seed=1)
-    assert load_checkpoint(tmp_path, resumed, resumed_optimizer) == 7
+    assert load_checkpoint(tmp_path, state(resumed, resumed_optimizer)) == 7
     train(network, optimizer, 2)
     train(resumed, resumed_optimizer, 2)
     for one, other in zip(network.weights, resumed.weights, strict=True):
@@ -35,23 +39,30 @@ def test_a_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path):
 
 def test_nothing_to_resume_is_told(tmp_path):
     with pytest.raises(UserError, match="nothing to resume"):
-        load_checkpoint(tmp_path, *network_and_optimizer())
+        load_checkpoint(tmp_path, state(*network_and_optimizer()))
 
 
 def test_the_checkpoint_of_another_network_is_refused_and_changes_nothing(tmp_path):
-    save_checkpoint(tmp_path, *network_and_optimizer(units=4), epochs_done=1)
+    save_checkpoint(tmp_path, state(*network_and_optimizer(units=4)), epochs_done=1)
     network, optimizer = network_and_optimizer()
     before = np.array(network.weights[0])
     with pytest.raises(UserError, match="another network"):
-        load_checkpoint(tmp_path, network, optimizer)
+        load_checkpoint(tmp_path, state(network, optimizer))
     np.testing.assert_array_equal(network.weights[0], before)
+
+
+def test_a_run_that_now_averages_its_weights_is_refused(tmp_path):
+    saved = state(*network_and_optimizer())
+    save_checkpoint(tmp_path, saved, epochs_done=1)
+    with pytest.raises(UserError, match="another network"):
+        load_checkpoint(tmp_path, saved | {"average": saved["network"]})
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
 def test_a_damaged_checkpoint_is_refused(tmp_path, keep):
-    save_checkpoint(tmp_path, *network_and_optimizer(), epochs_done=1)
+    save_checkpoint(tmp_path, state(*network_and_optimizer()), epochs_done=1)
     path = tmp_path / CHECKPOINT_NAME
     content = path.read_bytes()
     path.write_bytes(content[: keep if isinstance(keep, int) else int(len(content) * keep)])
     with pytest.raises(UserError, match=r"checkpoint.npz: damaged"):
-        load_checkpoint(tmp_path, *network_and_optimizer())
+        load_checkpoint(tmp_path, state(*network_and_optimizer()))

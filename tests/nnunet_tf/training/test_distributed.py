@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
@@ -35,3 +36,46 @@ def test_two_workers_average_gradients_add_up_arrays_and_start_from_the_same_val
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"size 2", "mean [0.5, 1.0] 5.0", "sum [[3.0]]"} <= set(done.stdout.splitlines())
+
+
+STEPS = """
+import sys
+import keras, numpy as np
+from nnunet_tf.training.distributed import join_group
+from tests.nnunet_tf.training.test_step import PATCH, make_step
+
+group = join_group(fp16_allreduce="fp16" in sys.argv)
+step = make_step(group=group, optimizer="sgd", learning_rate=0.1, momentum=0.9, scheduler="none", warmup_steps=0)
+random = np.random.default_rng(0)
+for _ in range(5):
+    image = random.normal(size=(2, *PATCH, 1)).astype(np.float32)
+    label = (image[..., 0] > 0.5).astype(np.int32)
+    share = slice(group.rank, group.rank + 1) if group.size == 2 else slice(None)
+    step(image[share], label[share])
+if group.rank == 0:
+    np.savez(sys.argv[1], *[np.array(weight) for weight in step.network.weights])
+"""
+
+
+def weights_after_steps(tmp_path, workers, *options):
+    script, result = tmp_path / "steps.py", tmp_path / f"{workers}.npz"
+    script.write_text(STEPS)
+    command = [str(script), str(result), *options]
+    code = f"from nnunet_tf.training.launch import launch; launch({workers}, {command})"
+    words = [sys.executable, "-c", code] if workers > 1 else [sys.executable, *command]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with np.load(result) as content:
+        return [content[name] for name in content.files]
+
+
+def test_two_processes_with_batch_1_give_the_weights_of_one_with_batch_2(tmp_path):
+    one, two = weights_after_steps(tmp_path, 1), weights_after_steps(tmp_path, 2)
+    for alone, together in zip(one, two, strict=True):
+        np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+    compressed = weights_after_steps(tmp_path, 2, "fp16")
+    pairs = list(zip(one, compressed, strict=True))
+    assert max(np.abs(alone - sent).max() for alone, sent in pairs) > 1e-6  # gradients did travel in float16
+    for alone, sent in pairs:
+        np.testing.assert_allclose(sent, alone, atol=2e-3)

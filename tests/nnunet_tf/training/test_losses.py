@@ -1,24 +1,51 @@
+import keras
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+import tensorflow as tf
+from scipy.optimize import check_grad
+from scipy.special import expit, log_expit, log_softmax
 
-from nnunet_tf.training.losses import deep_supervision_loss, dice_and_cross_entropy
+from nnunet_tf.training.losses import make_loss
+from nnunet_tf.training.recipe import LossSettings
+
+REGIONS = ((1, 2), (2,))
+KINDS = [
+    LossSettings(loss=loss, batch_dice=batch_dice, include_background=include_background)
+    for loss in ("dice_ce", "dice_focal")
+    for batch_dice in (False, True)
+    for include_background in (False, True)
+]
 
 
-def by_hand(logits, target, batch_dice):
-    """Cross-entropy plus soft Dice without background, written out in NumPy."""
-    classes = logits.shape[-1]
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=-1)
-    truth = np.eye(classes)[target]
-    cross_entropy = -(truth * log_probabilities).sum(-1).mean()
-    probabilities = np.exp(log_probabilities)
-    groups = [slice(None)] if batch_dice else [slice(i, i + 1) for i in range(len(target))]
+def by_hand(logits, target, settings, regions=None):
+    """The loss of one output, written out in NumPy with a loop over classes or regions."""
+    logits = logits.astype(np.float64)
+    if regions is None:
+        truth = np.eye(logits.shape[-1])[target]
+        log_probabilities = log_softmax(logits, axis=-1)
+        log_of_truth = (truth * log_probabilities).sum(-1)
+        probabilities = np.exp(log_probabilities)
+    else:
+        truth = np.stack([np.isin(target, region) for region in regions], axis=-1).astype(float)
+        log_of_truth = np.where(truth == 1, log_expit(logits), log_expit(-logits))
+        probabilities = expit(logits)
+    weight = (1 - np.exp(log_of_truth)) ** 2 if settings.loss == "dice_focal" else 1
+    first = 1 if regions is None and not settings.include_background else 0
+    groups = [slice(None)] if settings.batch_dice else [slice(i, i + 1) for i in range(len(target))]
     scores = []
     for group in groups:
-        for index in range(1, classes):
+        for index in range(first, logits.shape[-1]):
             p, g = probabilities[group][..., index], truth[group][..., index]
             scores.append((2 * (p * g).sum() + 1e-5) / (p.sum() + g.sum() + 1e-5))
-    return cross_entropy + 1 - np.mean(scores)
+    return np.mean(-weight * log_of_truth) + 1 - np.mean(scores)
+
+
+def loss_and_gradient(settings, logits, target, regions=None):
+    logits = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = make_loss(settings, regions)([logits], target)
+    return float(loss), np.array(tape.gradient(loss, logits))
 
 
 @pytest.fixture
@@ -30,36 +57,88 @@ def batch():
     return logits, target
 
 
-@pytest.mark.parametrize("batch_dice", [False, True])
-def test_the_loss_equals_the_formula(batch, batch_dice):
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_every_kind_of_loss_equals_its_formula(batch, settings):
     logits, target = batch
-    np.testing.assert_allclose(dice_and_cross_entropy(logits, target, batch_dice), by_hand(*batch, batch_dice), 1e-5)
+    np.testing.assert_allclose(make_loss(settings)([logits], target), by_hand(logits, target, settings), rtol=1e-5)
 
 
-def test_batch_dice_is_another_loss(batch):
-    assert abs(by_hand(*batch, True) - by_hand(*batch, False)) > 1e-3
+@pytest.mark.parametrize("settings", [kind for kind in KINDS if not kind.include_background], ids=str)
+def test_the_loss_of_regions_is_that_of_sigmoids(batch, settings):
+    logits, target = batch[0][..., :2], batch[1]
+    loss = make_loss(settings, REGIONS)([logits], target)
+    np.testing.assert_allclose(loss, by_hand(logits, target, settings, REGIONS), rtol=1e-5)
 
 
-def test_a_perfect_prediction_costs_nothing(batch):
+def test_each_setting_changes_the_loss(batch):
+    losses = [float(make_loss(settings)([batch[0]], batch[1])) for settings in KINDS]
+    assert np.diff(sorted(losses)).min() > 1e-4
+
+
+def test_a_class_of_no_region_belongs_to_none(batch):
+    logits, target = batch[0][..., :2], batch[1]
+    loss = make_loss(LossSettings(), REGIONS)
+    assert float(loss([logits], np.where(target == 0, 7, target))) == pytest.approx(float(loss([logits], target)))
+
+
+def test_the_loss_in_two_dimensions_and_of_labels_in_bytes_is_the_same(batch):
+    logits, target = batch[0][:, 0], batch[1][:, 0]
+    for regions, outputs in ((None, logits), (REGIONS, logits[..., :2])):
+        expected = by_hand(outputs, target, LossSettings(), regions)
+        loss = make_loss(LossSettings(), regions)([outputs], target.astype(np.uint8))
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_a_perfect_prediction_costs_nothing(batch, settings):
     _, target = batch
     perfect = (np.eye(3)[target] * 100).astype(np.float32)
-    assert float(dice_and_cross_entropy(perfect, target)) == pytest.approx(0, abs=1e-5)
+    assert float(make_loss(settings)([perfect], target)) == pytest.approx(0, abs=1e-5)
 
 
 def test_logits_in_half_precision_are_computed_in_float32(batch):
     logits, target = batch
-    loss = dice_and_cross_entropy(logits.astype(np.float16), target)
+    loss = make_loss(LossSettings())([logits.astype(np.float16)], target)
     assert loss.dtype == "float32"
-    np.testing.assert_allclose(loss, by_hand(*batch, False), rtol=2e-3)
+    np.testing.assert_allclose(loss, by_hand(logits.astype(np.float16), target, LossSettings()), rtol=1e-5)
 
 
-def test_an_absent_class_does_not_make_the_loss_infinite(batch):
-    logits, target = batch
-    assert np.isfinite(dice_and_cross_entropy(logits, np.zeros_like(target)))
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+@pytest.mark.parametrize("regions", [None, ((1, 2), (2,), (1,))])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_extreme_logits_and_absent_classes_give_finite_losses_and_gradients(batch, settings, regions, label):
+    logits, target = np.sign(batch[0]) * 100, np.full_like(batch[1], label)
+    loss, gradient = loss_and_gradient(settings, logits, target, regions)
+    assert loss == pytest.approx(by_hand(logits, target, settings, regions), rel=1e-5)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+@pytest.mark.parametrize("regions", [None, ((1, 2), (2,), (1,))])
+def test_the_gradient_is_the_slope_of_the_formula(batch, settings, regions):
+    logits, target = batch[0][:2, :2, :2, :2], batch[1][:2, :2, :2, :2]
+
+    def formula(values):
+        return by_hand(values.reshape(logits.shape), target, settings, regions)
+
+    def gradient(values):
+        return loss_and_gradient(settings, values.reshape(logits.shape).astype(np.float32), target, regions)[1].ravel()
+
+    assert check_grad(formula, gradient, logits.ravel().astype(np.float64)) < 1e-5
+    assert np.linalg.norm(gradient(logits.ravel())) > 1e-2
 
 
 def test_deep_supervision_weighs_each_level_half_as_much_and_takes_every_second_voxel(batch):
     logits, target = batch
     coarse = np.random.default_rng(1).normal(size=(3, 2, 3, 5, 3)).astype(np.float32)  # last axis not downsampled
-    expected = (by_hand(logits, target, False) + 0.5 * by_hand(coarse, target[:, ::2, ::2], False)) / 1.5
-    np.testing.assert_allclose(deep_supervision_loss([logits, coarse], target), expected, rtol=1e-5)
+    settings = LossSettings()
+    expected = (by_hand(logits, target, settings) + 0.5 * by_hand(coarse, target[:, ::2, ::2], settings)) / 1.5
+    np.testing.assert_allclose(make_loss(settings)([logits, coarse], target), expected, rtol=1e-5)
+
+
+def test_a_model_of_unknown_batch_size_can_be_trained_with_it(batch):
+    logits, target = batch
+    inputs = keras.Input(logits.shape[1:])
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    model.compile("adam", lambda truth, outputs: make_loss(LossSettings())([outputs], truth))
+    assert np.isfinite(model.train_on_batch(logits, target))

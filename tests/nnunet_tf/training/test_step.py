@@ -3,21 +3,34 @@ import numpy as np
 import pytest
 
 from data_preprocessing.topology import plan_topology
-from nnunet_tf.networks.unet import build_unet
+from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.networks.unet import build_network
+from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.distributed import Alone
+from nnunet_tf.training.losses import make_loss
 from nnunet_tf.training.optimizer import make_optimizer
+from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 from nnunet_tf.training.step import TrainingStep
 
 PATCH = (8, 16, 8)
 
 
-def make_step(precision):
+def make_step(precision="float32", average=False, xla=False, group=None, **optimizer):
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(precision)
     keras.utils.set_random_seed(0)
-    network = build_unet(plan_topology(PATCH, (1, 1, 1), [4, 8]), PATCH, 1, 2, deep_supervision=True)
+    topology = plan_topology(PATCH, (1, 1, 1), [4, 8])
+    network = build_network(topology, PATCH, 1, 2, NetworkSettings(deep_supervision=True))
     keras.mixed_precision.set_dtype_policy(before)
-    return TrainingStep(network, make_optimizer(1e-2, 1000, precision == "mixed_float16"), Alone(), batch_dice=False)
+    settings = OptimizerSettings(**{"learning_rate": 1e-2, **optimizer})
+    return TrainingStep(
+        network,
+        make_optimizer(settings, 1000, loss_scaling=precision == "mixed_float16"),
+        group or Alone(),
+        make_loss(LossSettings(), None),
+        WeightAverage(network, 0.9) if average else None,
+        xla,
+    )
 
 
 @pytest.fixture
@@ -33,6 +46,12 @@ def test_repeating_a_batch_lowers_its_loss(precision, batch):
     assert losses[-1] < 0.6 * losses[0]
 
 
+def test_compiled_by_xla_the_step_is_the_same(batch):
+    plain, compiled = make_step(), make_step(xla=True)
+    for _ in range(2):
+        assert float(compiled(*batch)) == pytest.approx(float(plain(*batch)), rel=1e-3)
+
+
 def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
     step = make_step("mixed_float16")
     step(*batch)
@@ -42,3 +61,14 @@ def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
     assert float(step.optimizer.dynamic_scale) < 2.0**60
     for weight, old in zip(step.network.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_the_average_follows_the_weights(batch):
+    step = make_step(average=True)
+    copy = keras.models.clone_model(step.network)
+    for _ in range(3):
+        step(*batch)
+    step.average.copy_to(copy)
+    pairs = zip(copy.weights, step.network.weights, strict=True)
+    distances = [np.abs(np.array(average) - np.array(weight)).max() for average, weight in pairs]
+    assert 0 < max(distances) < 0.1

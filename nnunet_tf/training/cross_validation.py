@@ -1,0 +1,74 @@
+"""All folds of a cross-validation, one after another."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel
+
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model, write_model
+from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.inference.model_folder import VALIDATION_NAME, model_folder
+from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
+
+CROSS_VALIDATION_NAME = "cross_validation.json"
+
+
+class FoldScores(BaseModel):
+    """Mean Dice over all folds and its standard deviation from fold to fold; null where it was never scored."""
+
+    mean: float | None
+    deviation: float | None
+    folds: list[float | None]
+
+
+class CrossValidation(BaseModel):
+    """Dice of every fold, a class and over all classes."""
+
+    classes: dict[str, FoldScores]
+    all_classes: FoldScores
+
+
+def cross_validate(job: Job, command: Sequence[str], resume: bool) -> CrossValidation:
+    """Runs `command` (train.py and its arguments) for every fold and returns their scores.
+
+    Each fold is a process of its own and gives the model that it would give alone. With `resume`, finished folds are
+    only read, an unfinished one goes on, and the others are begun. Writes `cross_validation.json` beside the folds'
+    folders. Raises UserError when a fold fails; what is finished stays.
+    """
+    home = job.folder.parent
+    summaries = []
+    for fold in range(job.settings.folds):
+        folder = model_folder(home.parent, home.name, fold)
+        goes_on = resume and (folder / CHECKPOINT_NAME).is_file()
+        options = ["--no-cross-validate", "--fold", str(fold), "--resume" if goes_on else "--no-resume"]
+        print(f"\nFold {fold} of {job.settings.folds}", flush=True)
+        status = subprocess.run([sys.executable, *command, *options], check=False).returncode
+        if status:
+            raise UserError(
+                f"fold {fold} ended with status {status}, its last words stand above; "
+                "mend that and go on with --cross-validate --resume"
+            )
+        summaries.append(read_model(folder / VALIDATION_NAME, Summary, "train that fold again"))
+    result = over_folds(summaries)
+    write_model(home / CROSS_VALIDATION_NAME, result)
+    return result
+
+
+def over_folds(summaries: Sequence[Summary]) -> CrossValidation:
+    """Returns mean and deviation (that of a sample, n - 1) of the folds' Dice, class by class and over all classes."""
+    names = [each.name for each in summaries[0].classes]
+    columns = zip(*([each.mean_dice for each in summary.classes] for summary in summaries), strict=True)
+    classes = {name: _scores(list(column)) for name, column in zip(names, columns, strict=True)}
+    return CrossValidation(classes=classes, all_classes=_scores([summary.mean_dice for summary in summaries]))
+
+
+def _scores(folds: list[float | None]) -> FoldScores:
+    known = [score for score in folds if score is not None]
+    return FoldScores(
+        mean=float(np.mean(known)) if known else None,
+        deviation=float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        folds=folds,
+    )

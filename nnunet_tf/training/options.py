@@ -1,0 +1,159 @@
+"""The options of train.py, and the settings that they and the task's config come to."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING, get_args
+
+from nnunet_tf.choices import Augmentation, Encoder, Loss, Norm, OptimizerName, Scheduler
+from nnunet_tf.runtime.command_line import (
+    CommandParser,
+    non_negative_float,
+    positive_float,
+    positive_int,
+    share,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from data_preprocessing.task import TaskConfig
+    from nnunet_tf.training.settings import TrainingSettings
+
+DEFAULT_OPTIMIZER: OptimizerName = "adamw"
+# Where the optimiser is another than the one that the configs' learning rates are for.
+LEARNING_RATES: dict[OptimizerName, float] = {
+    "sgd": 1e-2,  # nnU-Net (Nature Methods 2021, "Training")
+    "adam": 3e-4,  # NVIDIA's nnU-Net for TensorFlow 2
+    "lion": 3e-4,  # a third to a tenth of AdamW's (Chen et al., Symbolic Discovery of Optimization Algorithms, 2023)
+}
+
+
+def add_training_options(parser: CommandParser) -> None:
+    """Adds everything that says how to train, but not on what or where."""
+    _add_length(parser.add_argument_group("length and batches"))
+    _add_network(parser.add_argument_group("network"))
+    _add_optimization(parser.add_argument_group("loss and optimiser"))
+    _add_run(parser.add_argument_group("the run"))
+
+
+def _add_length(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--epochs", type=positive_int, help="epochs; else the task config says")
+    add(
+        "--steps-per-epoch",
+        type=positive_int,
+        help="steps an epoch; else those of the config, shared out among the workers",
+    )
+    add("--batch-size", type=positive_int, help="patches a step and worker; else the config says")
+    add("--augmentation", choices=get_args(Augmentation), default="full", help="random changes to patches")
+    add(
+        "--read-roi",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="read only the patch's region of a shard; else where volumes are large",
+    )
+    add("--nvol", type=positive_int, help="2D: volumes that the slices of a batch come from; else one a slice")
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--encoder", choices=get_args(Encoder), default="plain", help="residual: that of nnU-Net's ResEnc presets")
+    add("--norm", choices=get_args(Norm), default="instance", help="normalisation after each convolution")
+    add("--negative-slope", type=share, default=0.01, help="of the leaky ReLU")
+    add("--deep-supervision", action="store_true", help="train on coarser decoder levels too")
+
+
+def _add_optimization(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--loss", choices=get_args(Loss), default="dice_ce", help="Dice with cross-entropy or with focal loss")
+    add(
+        "--batch-dice",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="Dice over the batch as one; else in 2D only",
+    )
+    add("--include-background", action="store_true", help="count the background as a class in the Dice loss")
+    add("--optimizer", choices=get_args(OptimizerName), default=DEFAULT_OPTIMIZER, help="optimiser")
+    add(
+        "--learning-rate",
+        type=positive_float,
+        help="highest learning rate, taken as it is; else the config's, or the optimiser's own, times the number of "
+        "workers (SGD) or its root (the others)",
+    )
+    add("--weight-decay", type=non_negative_float, help="else the optimiser's own; never on norms and biases")
+    add("--momentum", type=share, default=0.99, help="of SGD")
+    add("--nesterov", action=argparse.BooleanOptionalAction, default=True, help="Nesterov's momentum, of SGD")
+    add("--scheduler", choices=get_args(Scheduler), default="cosine", help="course of the learning rate")
+    add("--warmup-steps", type=whole_number, help="steps of linear warm-up; else 100, at most a tenth of all")
+    add("--ema", type=share, metavar="DECAY", help="score and save the moving average of the weights, such as 0.999")
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--seed", type=int, default=0, help="of weights, batches and augmentation")
+    add(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="go on from the last finished epoch, exactly as if there had been no stop",
+    )
+    add("--pretrained", metavar="DIR", help="model folder to start from; its heads are left out")
+    add("--validate-every", type=whole_number, help="epochs from one validation to the next, 0: only the last")
+    add("--patience", type=positive_int, metavar="EPOCHS", help="stop so long after the best validation")
+    add("--xla", action="store_true", help="compile forward and backward with XLA; on a GPU only")
+    add("--fp16-allreduce", action="store_true", help="send gradients between workers in float16")
+
+
+def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "TrainingSettings":
+    """Returns the settings that the command line asks for, the config's where it does not say."""
+    from nnunet_tf.networks.settings import NetworkSettings
+    from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
+    from nnunet_tf.training.settings import TrainingSettings
+
+    defaults = config.training
+    steps = options.steps_per_epoch or math.ceil(defaults.steps_per_epoch / options.gpus)
+    batch_dice = options.batch_dice if options.batch_dice is not None else options.dim == 2
+    validate_every = defaults.validate_every if options.validate_every is None else options.validate_every
+    return TrainingSettings(
+        fold=options.fold,
+        folds=options.nfolds,
+        epochs=options.epochs or defaults.epochs,
+        steps_per_epoch=steps,
+        batch_size=options.batch_size or defaults.batch_size(options.dim),
+        seed=options.seed,
+        amp=options.amp,
+        workers=options.gpus,
+        network=NetworkSettings(
+            encoder=options.encoder,
+            norm=options.norm,
+            negative_slope=options.negative_slope,
+            deep_supervision=options.deep_supervision,
+        ),
+        loss=LossSettings(loss=options.loss, batch_dice=batch_dice, include_background=options.include_background),
+        optimizer=OptimizerSettings(
+            optimizer=options.optimizer,
+            learning_rate=options.learning_rate or _learning_rate(options.optimizer, config, options.gpus),
+            weight_decay=options.weight_decay,
+            momentum=options.momentum,
+            nesterov=options.nesterov,
+            scheduler=options.scheduler,
+            warmup_steps=options.warmup_steps,
+            ema=options.ema,
+        ),
+        augmentation=options.augmentation,
+        read_roi=options.read_roi,
+        volumes=options.nvol,
+        validate_every=validate_every,
+        patience=options.patience,
+        pretrained=options.pretrained,
+        xla=options.xla,
+        fp16_allreduce=options.fp16_allreduce,
+    )
+
+
+def _learning_rate(optimizer: OptimizerName, config: "TaskConfig", workers: int) -> float:
+    """Scaled to the global batch: linearly for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), by the root for
+    optimisers that divide by the gradient's own size (Malladi et al., On the SDEs and Scaling Rules for Adaptive
+    Gradient Algorithms, 2022).
+    """
+    alone = LEARNING_RATES.get(optimizer, config.training.learning_rate)
+    return alone * (workers if optimizer == "sgd" else math.sqrt(workers))

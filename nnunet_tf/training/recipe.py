@@ -1,0 +1,37 @@
+"""How a network is trained: its loss, optimiser, schedule and average, as settings."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+
+from data_preprocessing.task import Strict
+from nnunet_tf.choices import Loss, OptimizerName, Scheduler
+
+LONGEST_DEFAULT_WARMUP = 100
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class LossSettings(Strict):
+    """What is minimised. `include_background` is of Dice, and means nothing where the network predicts regions."""
+
+    loss: Loss = "dice_ce"
+    batch_dice: bool = False
+    include_background: bool = False
+
+
+class OptimizerSettings(Strict):
+    """How the weights follow the gradient. `momentum` and `nesterov` are those of SGD."""
+
+    optimizer: OptimizerName = "adamw"
+    learning_rate: PositiveFloat = Field(description="the highest one, after the warm-up")
+    weight_decay: NonNegativeFloat | None = Field(default=None, description="null: that of the optimiser")
+    momentum: Fraction = 0.99
+    nesterov: bool = True
+    scheduler: Scheduler = "cosine"
+    warmup_steps: NonNegativeInt | None = Field(default=None, description="null: a tenth of the steps, at most 100")
+    ema: Fraction | None = Field(default=None, description="decay of the averaged weights; null or 0: no average")
+
+    def warmup(self, steps: int) -> int:
+        """Returns over how many of a run's `steps` the learning rate rises."""
+        return min(LONGEST_DEFAULT_WARMUP, steps // 10) if self.warmup_steps is None else self.warmup_steps

@@ -1,0 +1,78 @@
+"""The network in training, the one that is scored and saved, and the files of both."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from data_preprocessing.files import atomic_path, write_model
+from data_preprocessing.plan import write_plan
+from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.networks.unet import build_network, full_resolution
+from nnunet_tf.training.average import WeightAverage
+from nnunet_tf.training.checkpoint import State
+from nnunet_tf.training.distributed import Group
+from nnunet_tf.training.losses import make_loss
+from nnunet_tf.training.optimizer import make_optimizer
+from nnunet_tf.training.settings import Job, write_settings
+from nnunet_tf.training.step import TrainingStep
+
+
+class TrainedModel:
+    """Network, optimiser and training step of a job; `predicting` is what `predict.py` will use.
+
+    Without an average of the weights both share them; with one, `refresh` brings the average into `predicting`.
+    """
+
+    def __init__(self, job: Job, group: Group, loss_scaling: bool) -> None:
+        plan, settings = job.plan, job.settings
+        self.job = job
+        self.network = self._build()
+        decay = settings.optimizer.ema
+        self.average = WeightAverage(self.network, decay) if decay else None
+        self._scored = self._build() if self.average else self.network
+        self.predicting = full_resolution(self._scored) if settings.network.deep_supervision else self._scored
+        loss = make_loss(settings.loss, [region.classes for region in plan.regions] or None)
+        optimizer = make_optimizer(settings.optimizer, settings.steps, loss_scaling)
+        self.step = TrainingStep(self.network, optimizer, group, loss, self.average, settings.xla)
+
+    def _build(self) -> keras.Model:
+        plan = self.job.plan
+        return build_network(
+            plan.topology, plan.patch_size, len(plan.channels), plan.outputs, self.job.settings.network
+        )
+
+    @property
+    def state(self) -> State:
+        """All variables that change in training."""
+        parts = {"network": self.network.variables, "optimizer": self.step.optimizer.variables}
+        return parts | ({"average": self.average.variables} if self.average else {})
+
+    def tensors(self) -> list[tf.Variable]:
+        """Returns the variables of `state` as TensorFlow's own, which Horovod broadcasts."""
+        return [getattr(variable, "value", variable) for part in self.state.values() for variable in part]
+
+    def refresh(self) -> None:
+        """Brings the weights of the moment into `predicting`."""
+        if self.average:
+            self.average.copy_to(self._scored)
+
+    def save(self, best: bool) -> None:
+        """Writes the weights of `predicting` as the last ones and, if they are the best, as those that predict.py uses.
+
+        Plan and settings go with them: a run stopped before its first epoch leaves an older model as it was.
+        """
+        folder = self.job.folder
+        write_plan(folder, self.job.plan)
+        write_model(folder / NETWORK_NAME, self.job.settings.network)
+        write_settings(folder, self.job.settings)
+        self._save_weights(folder / LAST_WEIGHTS_NAME)
+        if best:
+            self._save_weights(folder / WEIGHTS_NAME)
+
+    def _save_weights(self, path: Path) -> None:
+        with atomic_path(path) as temporary:
+            try:
+                self.predicting.save_weights(temporary)
+            except RuntimeError as error:  # h5py's, of a full disk
+                raise OSError(str(error)) from None

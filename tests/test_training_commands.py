@@ -1,0 +1,173 @@
+"""train.py from end to end: what is stopped goes on exactly, what is asked for in one command is done."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.commands import ROOT, refused, run, run_well
+
+SHORT = ["--epochs", 1, "--steps-per-epoch", 2]
+
+
+@pytest.fixture(scope="module")
+def base(small_config_file, small_shards):
+    return ["--task", small_config_file, "--shards", small_shards]
+
+
+def start(*words):
+    """Starts train.py and does not wait; its standard error is the process's own attribute."""
+    command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_epochs(process, model, count, timeout=120):
+    """Waits until so many epochs are finished, checkpoint included."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        assert process.poll() is None, process.communicate()
+        if (model / "checkpoint.npz").exists() and int(np.load(model / "checkpoint.npz")["epochs_done"]) >= count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no {count} epochs in {timeout} s")
+
+
+def losses(model):
+    return [json.loads(line)["loss"] for line in (model / "metrics.jsonl").read_text().splitlines()]
+
+
+def arrays(path):
+    with np.load(path) as content:
+        return {name: content[name] for name in content.files}
+
+
+def test_a_killed_and_resumed_run_ends_with_the_very_weights_of_an_undisturbed_one(base, tmp_path):
+    words = [*base, "--amp", "--deep-supervision", "--ema", 0.9, "--epochs", 3, "--steps-per-epoch", 12]
+    words += ["--validate-every", 1]
+    run_well("train.py", *words, "--results", tmp_path / "whole")
+    killed = tmp_path / "killed" / "task90_3d" / "fold_0"
+    process = start(*words, "--results", tmp_path / "killed")
+    wait_for_epochs(process, killed, 1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert int(np.load(killed / "checkpoint.npz")["epochs_done"]) < 3
+    run_well("train.py", *words, "--results", tmp_path / "killed", "--resume")
+    whole = tmp_path / "whole" / "task90_3d" / "fold_0"
+    one, other = arrays(whole / "checkpoint.npz"), arrays(killed / "checkpoint.npz")
+    assert one.keys() == other.keys()
+    assert any(name.startswith("average/") for name in one)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    assert [path.name for path in sorted(killed.glob(".*.*.*"))] == []  # what the kill left half written is gone
+    assert losses(whole) == losses(killed)
+
+
+def test_a_scheduler_that_ends_the_run_leaves_the_last_finished_epoch(base, small_data, tmp_path):
+    process = start(*base, "--results", tmp_path, "--epochs", 500, "--steps-per-epoch", 2)
+    model = tmp_path / "task90_3d" / "fold_0"
+    wait_for_epochs(process, model, 1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"{model} keeps the last finished epoch, go on with --resume" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert list(model.glob(".*.*.*")) == []
+    scans = small_data / "Task90_Small" / "imagesTs"
+    run_well("predict.py", "--model", model, "--input", scans, "--output", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_two_runs_do_not_write_into_one_folder(base, tmp_path):
+    process = start(*base, "--results", tmp_path, "--epochs", 500, "--steps-per-epoch", 2)
+    model = tmp_path / "task90_3d" / "fold_0"
+    wait_for_epochs(process, model, 1)
+    refused(run("train.py", *base, *SHORT, "--results", tmp_path), str(model), "another train.py")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+
+
+def test_a_killed_worker_ends_the_run_and_resume_goes_on(base, tmp_path):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    words = [*base, "--results", tmp_path, "--gpus", 2, "--device", "cpu", "--batch-size", 1, "--steps-per-epoch", 2]
+    process = start(*words, "--epochs", 500)
+    model = tmp_path / "task90_3d" / "fold_0"
+    wait_for_epochs(process, model, 1)
+    workers = [
+        child for child in psutil.Process(process.pid).children(recursive=True) if "HOROVOD_RANK" in child.environ()
+    ]
+    next(child for child in workers if child.environ()["HOROVOD_RANK"] == "1").kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "a worker failed or was killed" in said.splitlines()[-1]
+    epochs = int(np.load(model / "checkpoint.npz")["epochs_done"]) + 1
+    settings = model / "training.json"
+    settings.write_text(settings.read_text().replace('"epochs": 500', f'"epochs": {epochs}'))
+    run_well("train.py", *words, "--epochs", epochs, "--resume")
+    assert len((model / "metrics.jsonl").read_text().splitlines()) == epochs
+
+
+def test_all_folds_are_trained_and_tabled_and_finished_ones_only_read_again(base, tmp_path):
+    words = [*base, *SHORT, "--results", tmp_path, "--nfolds", 2, "--cross-validate"]
+    done = run_well("train.py", *words)
+    assert "deviation" in done.out
+    home = tmp_path / "task90_3d"
+    table = json.loads((home / "cross_validation.json").read_text())
+    folds = [json.loads((home / f"fold_{fold}" / "validation.json").read_text()) for fold in range(2)]
+    assert table["all_classes"]["folds"] == [fold["mean_dice"] for fold in folds]
+    assert set(folds[0]["cases"]).isdisjoint(folds[1]["cases"])
+    assert len(folds[0]["cases"]) + len(folds[1]["cases"]) == 6
+    weights = (home / "fold_0" / "model.weights.h5").stat().st_mtime_ns
+    (home / "fold_1" / "checkpoint.npz").unlink()  # as if it had been stopped before its first epoch
+    run_well("train.py", *words, "--resume")
+    assert (home / "fold_0" / "model.weights.h5").stat().st_mtime_ns == weights
+    assert (home / "fold_1" / "checkpoint.npz").exists()
+
+
+def test_a_model_of_all_cases_is_trained_from_another_ones_weights(base, small_data, tmp_path):
+    run_well("train.py", *base, *SHORT, "--results", tmp_path)
+    source = tmp_path / "task90_3d" / "fold_0"
+    done = run_well("train.py", *base, *SHORT, "--results", tmp_path, "--fold", "all", "--pretrained", source)
+    assert "Validation" not in done.out
+    model = tmp_path / "task90_3d" / "fold_all"
+    assert not (model / "validation.json").exists()
+    places = ["--data", small_data, "--results", tmp_path]
+    run_well("predict.py", "--task", base[1], "--fold", "all", "--checkpoint", "last", *places)
+    assert len(list((model / "predictions").iterdir())) == 2
+    refused(run("train.py", *base, *SHORT, "--results", tmp_path, "--pretrained", tmp_path), "no trained model")
+
+
+def test_training_stops_when_out_of_patience(base, tmp_path):
+    # At such a learning rate validations get no better for long.
+    words = [*base, "--results", tmp_path, "--epochs", 50, "--steps-per-epoch", 1, "--validate-every", 1]
+    run_well("train.py", *words, "--patience", 1, "--learning-rate", 10)
+    model = tmp_path / "task90_3d" / "fold_0"
+    assert len((model / "metrics.jsonl").read_text().splitlines()) < 50
+
+
+def test_a_validated_run_can_be_looked_at(base, tmp_path):
+    run_well("train.py", *base, *SHORT, "--results", tmp_path)
+    model = tmp_path / "task90_3d" / "fold_0"
+    assert (model / "validation.png").read_bytes().startswith(b"\x89PNG")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(model / "tensorboard"))
+    board.Reload()
+    assert {"loss", "learning rate", "validation"} <= set(board.Tags()["tensors"])
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(base, tmp_path):
+    words = [*base, "--results", tmp_path, "--epochs", 1, "--steps-per-epoch", 2]
+    run_well("train.py", *words)
+    model = tmp_path / "task90_3d" / "fold_0"
+    before = (model / "model.weights.h5").read_bytes()
+    huge = ["--norm", "none", "--optimizer", "sgd", "--learning-rate", "1e30", "--warmup-steps", 0]
+    done = run("train.py", *words, *huge, "--scheduler", "none")
+    assert done.status == 2
+    assert "no longer a number" in done.err.splitlines()[-1]
+    assert (model / "model.weights.h5").read_bytes() == before
