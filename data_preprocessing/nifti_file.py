@@ -15,8 +15,8 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN, check_format, check_length
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.checks.geometry import Grid, check_affine
+from data_preprocessing.checks.finding import Finding, Row, refuse, unusable
+from data_preprocessing.checks.geometry import Grid, check_affine, check_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -43,6 +43,13 @@ def load_nifti(path: Path) -> NiftiImage:
     image, grid = open_nifti(path)
     refuse(path, *check_affine(grid))
     return image
+
+
+def checked_grid(path: Path, grid: Grid) -> tuple[Finding, ...]:
+    """Returns the warnings about a file's grid; raises Unusable where its affine is none."""
+    affine = check_affine(grid)
+    refuse(path, *affine)
+    return tuple(finding.at(path) for finding in [*affine, *check_header(grid)])
 
 
 def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:

@@ -4,17 +4,18 @@ SimpleITK is not used for NIfTI: it fills truncated files with zeros and turns N
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from data_preprocessing.checks import file_format, geometry
-from data_preprocessing.checks.finding import refuse
+from data_preprocessing.checks.finding import Finding, refuse
 from data_preprocessing.checks.voxels import check_finite, check_label_values, measure
 from data_preprocessing.files import atomic_path
-from data_preprocessing.nifti_file import NiftiImage, load_nifti, spatial_shape, stored
+from data_preprocessing.nifti_file import NiftiImage, checked_grid, load_nifti, open_nifti, spatial_shape, stored
 from data_preprocessing.orientation import from_ras_zyx, spacing_zyx, to_ras_zyx
 
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map
@@ -25,33 +26,46 @@ class Volume:
     """An image on its RAS+ grid.
 
     `array` is float32 `(z, y, x, channel)`, `spacing` mm `(z, y, x)`, `source` the file whose grid the volume came
-    from.
+    from, `findings` what is odd about that grid: warnings.
     """
 
     array: np.ndarray
     spacing: tuple[float, float, float]
     source: NiftiImage
+    findings: tuple[Finding, ...] = ()
 
 
-def read_image(paths: tuple[Path, ...]) -> Volume:
+def read_image(paths: tuple[Path, ...], finite: bool = True) -> Volume:
     """Returns the image of one case: one file, 2D to 4D (the last axis its channels), or one 3D file a channel.
 
-    Raises UserError when a file is damaged, has NaN or Inf in it, or the channel files disagree in geometry.
+    Raises UserError when a file is damaged, the channel files disagree in geometry or, unless `finite` is false, there
+    is NaN or Inf in one.
     """
-    first = load_nifti(paths[0])
-    array = _oriented_voxels(paths[0], first)
-    grid = _without_voxels(first)
-    if len(paths) > 1:
-        others = [_channel_file(path, grid) for path in paths[1:]]
-        array = np.concatenate([array, *others], axis=file_format.AXES_OF_SPACE)
-    return Volume(array, spacing_zyx(grid.affine), grid)
+    first, grid = open_nifti(paths[0])
+    volume = _volume(paths[0], first, grid, finite)
+    if len(paths) == 1:
+        return volume
+    others = [_channel_file(path, first, finite) for path in paths[1:]]
+    return replace(volume, array=np.concatenate([volume.array, *others], axis=file_format.AXES_OF_SPACE))
 
 
-def _channel_file(path: Path, first: NiftiImage) -> np.ndarray:
+def volume_of(image: NiftiImage, name: str, finite: bool = True) -> Volume:
+    """Returns an image in memory, or opened by nibabel, as `read_image` does a file; `name` stands in for its path."""
+    with np.errstate(all="ignore"):  # a header can hold any number
+        pixdim = np.array(image.header["pixdim"][1:4], np.float64)
+    return _volume(Path(name), image, geometry.Grid(spatial_shape(image), image.affine, image.header, pixdim), finite)
+
+
+def _volume(path: Path, image: NiftiImage, grid: geometry.Grid, finite: bool) -> Volume:
+    findings = checked_grid(path, grid)
+    return Volume(_oriented_voxels(path, image, finite), spacing_zyx(image.affine), _without_voxels(image), findings)
+
+
+def _channel_file(path: Path, first: NiftiImage, finite: bool) -> np.ndarray:
     image = load_nifti(path)
     grids = (spatial_shape(image), image.affine, spatial_shape(first), first.affine)
     refuse(path, *geometry.check_channel_grid(*grids))
-    return _oriented_voxels(path, image)
+    return _oriented_voxels(path, image, finite)
 
 
 def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, float]:
@@ -61,15 +75,18 @@ def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, f
     """
     refuse(path, *file_format.check_axes(image.shape))
     shape = spatial_shape(image) + (image.shape[file_format.AXES_OF_SPACE :] or (1,))
+    if not isinstance(image.dataobj, ArrayProxy):  # made in memory
+        return np.asarray(image.dataobj).reshape(shape), 1.0, 0.0
     proxy = stored(image)
     return proxy.get_unscaled().reshape(shape, order="F"), proxy.slope, proxy.inter
 
 
-def _oriented_voxels(path: Path, image: NiftiImage) -> np.ndarray:
+def _oriented_voxels(path: Path, image: NiftiImage, finite: bool) -> np.ndarray:
     """The voxels as float32 `(z, y, x, channel)`, scaled; one copy of the volume, never float64."""
     voxels, slope, intercept = stored_channels(path, image)
     array = _scaled(to_ras_zyx(voxels, image.affine), slope, intercept)
-    refuse(path, *check_finite([measure("any", array)]))
+    if finite:
+        refuse(path, *check_finite([measure("any", array)]))
     return array
 
 
@@ -137,8 +154,8 @@ def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
     return geometry.grid_difference(first, second) <= geometry.GRID_TOLERANCE
 
 
-def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
-    """Writes label numbers `(z, y, x)` on the voxel grid of `source`, atomically.
+def label_image(labels: np.ndarray, source: NiftiImage) -> NiftiImage:
+    """Returns label numbers `(z, y, x)` as an image on the voxel grid of `source`.
 
     The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is
     uint8, uint16 past 255.
@@ -146,11 +163,38 @@ def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
     shape = source.shape if math.prod(source.shape) == labels.size else source.shape[:3]  # without channels
     voxels = from_ras_zyx(labels, source.affine).reshape(shape)
     dtype = np.min_scalar_type(int(voxels.max(initial=0)))
-    header = source.header.copy()
-    header.set_data_dtype(dtype)
-    header.set_intent(LABEL_INTENT)
-    header["cal_min"] = header["cal_max"] = 0  # the source's display window
-    # No affine given: nibabel then keeps sform, qform and both codes as they stand in the header.
-    image = type(source)(np.ascontiguousarray(voxels, dtype), None, header)
+    image = _on_grid(np.ascontiguousarray(voxels, dtype), source, LABEL_INTENT)
+    image.header["cal_min"] = image.header["cal_max"] = 0  # the source's display window
+    return image
+
+
+def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
+    """Writes label numbers `(z, y, x)` as the image `label_image` makes of them, atomically."""
+    save_image(path, label_image(labels, source))
+
+
+def write_map(path: Path, values: np.ndarray, source: NiftiImage, unit: float = 1.0, intent: str = "none") -> None:
+    """Writes `unit * values`, `(z, y, x)` or `(z, y, x, n)`, on the voxel grid of `source`, atomically.
+
+    The file holds `values` in their own type and `unit` as its slope; they may lie on disk (`np.memmap`) and are passed
+    on one of the `n` at a time. The header is otherwise that of `label_image`.
+    """
+    shape = (*spatial_shape(source), *values.shape[3:])
+    image = _on_grid(from_ras_zyx(values, source.affine).reshape(shape), source, intent)
+    image.header["cal_min"], image.header["cal_max"] = 0, unit * np.iinfo(values.dtype).max if unit != 1 else 0
+    image.header.set_slope_inter(unit, 0)
+    save_image(path, image)
+
+
+def save_image(path: Path, image: NiftiImage) -> None:
+    """Writes a NIfTI image, atomically."""
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
+
+
+def _on_grid(voxels: np.ndarray, source: NiftiImage, intent: str) -> NiftiImage:
+    header = source.header.copy()
+    header.set_data_dtype(voxels.dtype)
+    header.set_intent(intent)
+    # No affine given: nibabel then keeps sform, qform and both codes as they stand in the header.
+    return type(source)(voxels, None, header)
