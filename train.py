@@ -43,21 +43,18 @@ def main() -> None:
 
 
 def _train(job: "Job", options: argparse.Namespace) -> None:
-    from data_preprocessing.errors import UserError
     from data_preprocessing.files import make_folder
-    from nnunet_tf.training.launch import launch, local_rank, started_by_launcher
+    from nnunet_tf.training.launch import check_workers, launch, local_rank, started_by_launcher
 
     make_folder(job.folder)
     if options.gpus > 1 and not started_by_launcher():
-        _check_gpus(options)
+        check_workers(options.gpus, options.device)
         launch(options.gpus, sys.argv)
         return
     from nnunet_tf.runtime.device import start_tensorflow
 
     threads = max(1, available_cores() // options.gpus)
-    runtime = start_tensorflow(options.device, options.amp, local_rank(), threads)
-    if options.xla and not runtime.gpu:
-        raise UserError("--xla: makes convolutions several times slower on a processor; leave it out, or use a GPU")
+    runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
     from nnunet_tf.evaluation.tables import print_summary
     from nnunet_tf.training.distributed import join_group
     from nnunet_tf.training.run import train
@@ -118,21 +115,6 @@ def make_job(options: argparse.Namespace) -> "Job":
     if options.resume and not options.cross_validate:
         check_resume(job)
     return job
-
-
-def _check_gpus(options: argparse.Namespace) -> None:
-    """Raises UserError when more GPUs are asked for than there are."""
-    if options.device == "cpu":
-        return
-    from data_preprocessing.errors import UserError
-    from nnunet_tf.runtime.device import count_gpus
-
-    found = count_gpus()
-    if options.gpus > found:
-        raise UserError(
-            f"--gpus {options.gpus}: TensorFlow sees {found} GPU{'s' * (found != 1)} on this machine; "
-            f"use --gpus {max(found, 1)}, or --device cpu for {options.gpus} processes on the CPU"
-        )
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_two_processes_train_one_network(task, small_shards, tmp_path):
     assert len(json.loads((model / "validation.json").read_text())["cases"]) == 2
 
 
-@pytest.mark.parametrize("script", ["preprocess.py", "train.py", "predict.py", "evaluate.py"])
+@pytest.mark.parametrize("script", ["preprocess.py", "train.py", "predict.py", "evaluate.py", "benchmark.py"])
 def test_help_does_not_wait_for_heavy_libraries(script):
     # Asked of a fresh interpreter: what is loaded when --help has been answered?
     code = (

@@ -24,11 +24,14 @@ class Runtime:
     precision: str
 
 
-def start_tensorflow(device: Device, amp: bool, local_rank: int = 0, threads: int | None = None) -> Runtime:
+def start_tensorflow(
+    device: Device, amp: bool, local_rank: int = 0, threads: int | None = None, xla: bool = False
+) -> Runtime:
     """Imports TensorFlow, chooses the device and sets Keras' precision policy for this process.
 
     `auto` takes a GPU if there is one; `local_rank` says which. `amp` means float16 with loss scaling on a GPU,
-    bfloat16 on a CPU. `threads` limits the processor threads. Raises UserError when there is no such GPU.
+    bfloat16 on a CPU. `threads` limits the processor threads. `xla` says that steps will be compiled. Raises UserError
+    when there is no such GPU, or none for `xla`.
     """
     tf = _import_tensorflow()
     present = _list_gpus(tf)
@@ -38,6 +41,8 @@ def start_tensorflow(device: Device, amp: bool, local_rank: int = 0, threads: in
             f"--device gpu: TensorFlow sees {len(gpus)} GPUs here; use --device cpu, or see README for set-up"
         )
     chosen = gpus[local_rank : local_rank + 1]
+    if xla and not chosen:
+        raise UserError("--xla: makes convolutions several times slower on a processor; leave it out, or use a GPU")
     if present:
         tf.config.set_visible_devices(chosen, "GPU")
     for gpu in chosen:

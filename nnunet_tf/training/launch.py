@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from data_preprocessing.errors import UserError
 from nnunet_tf.runtime.command_line import Terminated
+from nnunet_tf.runtime.device import Device, count_gpus
 
 START_TIMEOUT_SECONDS = 180  # importing TensorFlow in all processes of a loaded machine takes a while
 HOROVOD_CHATTER = "horovod/common/"  # what its C++ says about a connection that went away
@@ -23,6 +24,18 @@ def started_by_launcher() -> bool:
 def local_rank() -> int:
     """Returns the number of this process on its machine."""
     return int(os.environ.get("HOROVOD_LOCAL_RANK", "0"))
+
+
+def check_workers(workers: int, device: Device) -> None:
+    """Raises UserError when more GPUs are asked for than there are."""
+    if device == "cpu":
+        return
+    found = count_gpus()
+    if workers > found:
+        raise UserError(
+            f"--gpus {workers}: TensorFlow sees {found} GPU{'s' * (found != 1)} on this machine; "
+            f"use --gpus {max(found, 1)}, or --device cpu for {workers} processes on the CPU"
+        )
 
 
 def launch(workers: int, command: Sequence[str]) -> None:
@@ -49,8 +62,8 @@ def launch(workers: int, command: Sequence[str]) -> None:
             raise
     if process.returncode:
         raise UserError(
-            "a worker failed or was killed, its last words stand above; mend that and train again, with --resume where "
-            "an epoch was finished"
+            "a worker failed or was killed, its last words stand above; mend that and start again, a training with "
+            "--resume where an epoch was finished"
         )
 
 

@@ -1,0 +1,108 @@
+"""Throughput, latency and memory of a training step or of prediction, and how near that is to what the machine can."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnunet_tf.benchmark.options import CHANNELS, CLASSES, add_benchmark_options
+from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
+
+if TYPE_CHECKING:
+    from data_preprocessing.plan import Plan
+    from nnunet_tf.benchmark.report import Report
+    from nnunet_tf.benchmark.subject import ShardFolder
+
+STANDARD_OUTPUT = "-"
+
+
+def main() -> None:
+    """Parses the command line and measures, with several workers if asked for."""
+    parser = CommandParser(description=__doc__)
+    parser.add_task()
+    parser.add_folder("shards", "shards, as preprocess.py wrote them")
+    parser.add_device()
+    add_benchmark_options(parser)
+    options = parser.parse_args()
+    if options.data == "shards" and (options.channels or options.classes):
+        parser.error("--channels and --classes are of synthetic data; shards have their own")
+
+    stop_in_order()
+    plan, folder = find_subject(options)
+    other = _read_other(options)
+    _check_writable(options)
+    report = measure(options, plan, folder)
+    if report:
+        _show(report, other, options.json)
+
+
+def find_subject(options: argparse.Namespace) -> tuple["Plan", "ShardFolder | None"]:
+    """Returns the plan to measure and, where real data are asked for, their shards; raises UserError where none fit."""
+    from data_preprocessing.task import load_task
+    from nnunet_tf.benchmark.subject import open_shard_folder, resized, synthetic_plan
+
+    config = load_task(options.task)
+    if options.data == "shards":
+        folder = open_shard_folder(options.shards, config, options.task, options.dim)
+        return resized(folder.plan, options.patch_size, options.features), folder
+    plan = synthetic_plan(config, options.dim, options.channels or CHANNELS, options.classes or CLASSES)
+    return resized(plan, options.patch_size, options.features), None
+
+
+def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | None") -> "Report | None":
+    """Returns the report in the process that is to show it, rank 0; None in the others and in the one that starts them.
+
+    Raises UserError where the machine has not what is asked for.
+    """
+    from nnunet_tf.training.launch import check_workers, launch, local_rank, started_by_launcher
+
+    if options.gpus > 1 and not started_by_launcher():
+        check_workers(options.gpus, options.device)
+        launch(options.gpus, sys.argv)
+        return None
+    from nnunet_tf.runtime.device import start_tensorflow
+
+    threads = max(1, available_cores() // options.gpus)
+    runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
+    from nnunet_tf.benchmark.options import benchmark_settings
+    from nnunet_tf.benchmark.run import run_benchmark
+    from nnunet_tf.training.distributed import join_group
+
+    group = join_group()
+    settings = benchmark_settings(options, plan, runtime)
+    report = run_benchmark(settings, plan, folder, group, threads, options.roofline)
+    return report if group.rank == 0 else None
+
+
+def _read_other(options: argparse.Namespace) -> "Report | None":
+    """The report to compare with, read first: a mistake shows before anything is measured."""
+    from nnunet_tf.benchmark.report import last_of_kind
+
+    return last_of_kind(options.compare, options.mode, options.dim) if options.compare else None
+
+
+def _check_writable(options: argparse.Namespace) -> None:
+    if options.json and options.json != STANDARD_OUTPUT:
+        from data_preprocessing.files import make_folder
+
+        make_folder(Path(options.json).parent)
+
+
+def _show(report: "Report", other: "Report | None", json: str | None) -> None:
+    from nnunet_tf.benchmark.report import append_report
+    from nnunet_tf.benchmark.tables import print_comparison, print_report
+    from nnunet_tf.runtime.console import wide_console
+
+    prints_json = json == STANDARD_OUTPUT  # and nothing else there
+    console = wide_console(stderr=prints_json)
+    print_report(console, report)
+    if other:
+        print_comparison(console, report, other)
+    if prints_json:
+        print(report.model_dump_json())
+    elif json:
+        append_report(Path(json), report)
+
+
+if __name__ == "__main__":
+    run(main)

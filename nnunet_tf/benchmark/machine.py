@@ -1,0 +1,65 @@
+"""What a measurement ran on."""
+
+import importlib.metadata
+import platform
+import re
+from pathlib import Path
+
+import psutil
+import tensorflow as tf
+
+from nnunet_tf.benchmark.report import Machine
+from nnunet_tf.runtime.command_line import available_cores
+
+PACKAGES = ("keras", "numpy", "nvidia-dali-cuda120", "horovod")
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
+PROCESSOR_FILE = Path("/proc/cpuinfo")
+
+
+def describe_machine() -> Machine:
+    """Returns the machine that this process runs on."""
+    gpus = tf.config.get_visible_devices("GPU")
+    gpu = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
+    return Machine(
+        processor=processor_name(_text(PROCESSOR_FILE)) or platform.processor() or platform.machine(),
+        cores=available_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        gpu=gpu,
+        driver=driver_version(_text(DRIVER_FILE)) if gpu else None,
+    )
+
+
+def processor_name(cpuinfo: str) -> str | None:
+    """Returns the model name in the text of /proc/cpuinfo, None where there is none.
+
+    >>> processor_name("model name : Intel(R) Xeon(R)")
+    'Intel(R) Xeon(R)'
+    """
+    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return match.group(1).strip() if match else None
+
+
+def driver_version(text: str) -> str | None:
+    """Returns the version of the kernel module in the text of /proc/driver/nvidia/version, None where there is none.
+
+    >>> driver_version("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024")
+    '550.54.15'
+    """
+    match = re.search(r"\s(\d{3,}\.\d+(?:\.\d+)?)\s", text)
+    return match.group(1) if match else None
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, of the packages that matter here and are installed, and of TensorFlow's CUDA."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES if _is_installed(name)}
+    built_with = tf.sysconfig.get_build_info()
+    cuda = {name: built_with[f"{name}_version"] for name in ("cuda", "cudnn") if f"{name}_version" in built_with}
+    return {"python": platform.python_version(), "tensorflow": tf.__version__, **found, **cuda}
+
+
+def _is_installed(package: str) -> bool:
+    return any(importlib.metadata.distributions(name=package))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
