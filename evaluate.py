@@ -1,29 +1,177 @@
-"""Scores a folder of segmentations against a folder of labels."""
+"""Scores a folder of segmentations against a folder of labels; or finds a model's postprocessing, or pools folds."""
 
+import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_int, run
+from nnunet_tf.evaluation.options import TOLERANCE_MM, WORST
+from nnunet_tf.runtime.command_line import (
+    CommandParser,
+    available_cores,
+    non_negative_float,
+    positive_float,
+    positive_int,
+    run,
+)
+
+if TYPE_CHECKING:
+    from nnunet_tf.evaluation.summary import Evaluation
 
 
 def main() -> None:
-    """Parses the command line and prints Dice a class."""
+    """Parses the command line and does one of the three."""
     parser = CommandParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="segmentations, NIfTI")
-    parser.add_argument("--labels", type=Path, required=True, metavar="DIR", help="labels of the same names, NIfTI")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all scores, a case and class, as JSON")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="segmentations, NIfTI")
+    parser.add_argument("--labels", type=Path, metavar="DIR", help="labels of the same names, NIfTI")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all scores, a row a case and class")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all scores and their summary as JSON")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw a box plot of the classes")
+    parser.add_argument("--overlays", type=Path, metavar="DIR", help="also draw the worst cases; needs --images")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="the scans of the same names, to draw")
+    parser.add_argument("--worst", type=positive_int, default=WORST, help="cases of lowest Dice to name, a class")
+    parser.add_argument("--tolerance-mm", type=non_negative_float, default=TOLERANCE_MM, help="of NSD")
+    parser.add_argument(
+        "--surface", action=argparse.BooleanOptionalAction, default=True, help="measure NSD, HD95 and ASSD"
+    )
+    parser.add_argument(
+        "--count-absent", action="store_true", help="Dice and NSD of a class absent in both are 1, as NVIDIA has it"
+    )
     parser.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
+    parser.add_argument(
+        "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
+    )
+    parser.add_argument(
+        "--cross-validation", type=Path, metavar="DIR", help="instead: pool the folds in DIR, such as results/task04_3d"
+    )
+    parser.add_argument(
+        "--find-postprocessing", action="store_true", help="instead: decide on --model's postprocessing and save it"
+    )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model, or of its folds")
     options = parser.parse_args()
+    _check(parser, options)
+    if options.cross_validation:
+        pool(options)
+    elif options.find_postprocessing:
+        decide_postprocessing(options)
+    else:
+        score(options)
 
-    from data_preprocessing.files import make_folder, write_model
+
+def score(options: argparse.Namespace) -> None:
+    """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
     from nnunet_tf.evaluation.evaluate import evaluate
-    from nnunet_tf.evaluation.tables import print_summary
+    from nnunet_tf.evaluation.options import ScoringOptions
+    from nnunet_tf.evaluation.tables import print_evaluation
+    from nnunet_tf.runtime.progress import track
 
+    _make_folders(options)
+    what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent)
+    with track("Scoring", total=None, unit="cases") as tracker:
+        result = evaluate(
+            options.predictions, options.labels, options.n_jobs, what, options.worst, _memory(options), tracker.update
+        )
+    print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
+    if result.unpredicted:
+        print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
+    _write(options, result)
+    failed = {name: (failure.reason, failure.user_error) for name, failure in result.failed.items()}
+    if options.overlays:
+        failed |= draw(options, result)
+    if failed:
+        for name, (reason, _) in failed.items():
+            print(f"{name}: {reason}", file=sys.stderr)
+        print(f"evaluate.py: {len(failed)} case{'s' * (len(failed) > 1)} failed, see above; mend them", file=sys.stderr)
+        sys.exit(2 if all(user_error for _, user_error in failed.values()) else 1)
+
+
+def draw(options: argparse.Namespace, result: "Evaluation") -> dict[str, tuple[str, bool]]:
+    """Draws the worst cases; returns those that failed, why, and whether the user can mend it."""
+    from nnunet_tf.evaluation.pictures import Folders, save_overlays
+    from nnunet_tf.runtime.progress import track
+
+    folders = Folders(options.predictions, options.labels, options.images)
+    with track("Drawing", total=None, unit="cases") as tracker:
+        outcomes = save_overlays(options.overlays, folders, result, options.n_jobs, _memory(options), tracker.update)
+    print(f"{sum(outcome.failure is None for outcome in outcomes)} cases drawn in {options.overlays}")
+    return {outcome.name: (outcome.failure, outcome.user_error) for outcome in outcomes if outcome.failure is not None}
+
+
+def pool(options: argparse.Namespace) -> None:
+    """Prints the validation scores of all folds as one table, and one of the folds."""
+    from nnunet_tf.evaluation.folds import pool_folds
+    from nnunet_tf.evaluation.tables import print_evaluation, print_folds
+
+    _make_folders(options)
+    result = pool_folds(options.cross_validation, options.worst)
+    print_evaluation(f"{len(result.cases)} cases of all folds, mean ± deviation", result)
+    rows = {**result.folds.classes, "mean": result.folds.all_classes}
+    numbers = [[each.mean, each.deviation, *each.folds] for each in rows.values()]
+    print_folds("Folds", list(rows), numbers)
+    _write(options, result)
+
+
+def decide_postprocessing(options: argparse.Namespace) -> None:
+    """Decides on validation cases which components the model's predictions keep, and saves that in its folder."""
+    from data_preprocessing.errors import UserError
+    from nnunet_tf.evaluation.find_postprocessing import find_postprocessing
+    from nnunet_tf.evaluation.structures import comparable_names
+    from nnunet_tf.inference.model_folder import open_models
+    from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, write_postprocessing
+
+    if options.model.is_file():
+        raise UserError(f"{options.model}: is a file; name the model's folder with --model, and package that again")
+    names = comparable_names(open_models(options.model)[0].plan)
+    found = find_postprocessing(options.predictions, options.labels, names, options.n_jobs)
+    write_postprocessing(options.model, found)
+    kept = ["all foreground"] * found.keep_largest_foreground + [names[number] for number in found.keep_largest]
+    print(f"Largest component only of: {', '.join(kept) or 'nothing, it would not raise the Dice'}")
+    print(f"Mean Dice of {found.cases} cases {found.dice_before or 0:.4f}, with it {found.dice_after or 0:.4f}")
+    print(f"{options.model / POSTPROCESSING_NAME} written; predict.py applies it")
+
+
+def _check(parser: CommandParser, options: argparse.Namespace) -> None:
+    """Refuses options that do not go together."""
+    folders = {"--predictions": options.predictions, "--labels": options.labels}
+    if options.cross_validation:
+        given = [name for name, folder in folders.items() if folder]
+        given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
+        if given:
+            parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
+        return
+    missing = [name for name, folder in folders.items() if not folder]
+    if missing:
+        parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
+    if options.overlays and not options.images:
+        parser.error("--overlays draws on scans; name their folder with --images")
+    if options.find_postprocessing and not options.model:
+        parser.error("--find-postprocessing saves into a model's folder; name it with --model")
+
+
+def _make_folders(options: argparse.Namespace) -> None:
+    """So that a wrong path is told before the work."""
+    from data_preprocessing.files import make_folder
+
+    for file in filter(None, (options.csv, options.json, options.plot)):
+        make_folder(file.parent)
+
+
+def _write(options: argparse.Namespace, result: "Evaluation") -> None:
+    from data_preprocessing.files import write_model
+    from nnunet_tf.evaluation.csv_file import write_csv
+
+    if options.csv:
+        write_csv(options.csv, result.scores)
     if options.json:
-        make_folder(options.json.parent)
-    summary = evaluate(options.predictions, options.labels, options.n_jobs)
-    print_summary(f"Dice of {len(summary.cases)} cases", summary)
-    if options.json:
-        write_model(options.json, summary)
+        write_model(options.json, result)
+    if options.plot:
+        from nnunet_tf.evaluation.box_plot import save_box_plot
+
+        save_box_plot(options.plot, result)
+
+
+def _memory(options: argparse.Namespace) -> int | None:
+    return int(options.memory * 2**30) if options.memory else None
 
 
 if __name__ == "__main__":

@@ -7,19 +7,53 @@ from pydantic import BaseModel
 
 from data_preprocessing.plan import Plan
 
+BLOCK = 2**18  # voxels counted at once: NumPy makes eight bytes of each
+LARGEST_NUMBER = 1023  # past it, as in some atlases, the histogram would be larger than many a volume
+
 
 def overlap_counts(prediction: np.ndarray, truth: np.ndarray, numbers: Sequence[int]) -> np.ndarray:
     """Returns, for each label number, `[voxels in both, in the prediction, in the truth]`: int64 `(numbers, 3)`.
 
-    Both arrays hold label numbers and have the same shape.
+    Both arrays hold unsigned label numbers and have the same shape. Takes one pass, however many
+    numbers there are, unless labels exceed `LARGEST_NUMBER`.
     """
-    return mask_counts((prediction == number for number in numbers), (truth == number for number in numbers))
+    labels = max(int(prediction.max(initial=0)), int(truth.max(initial=0)), *numbers, 0) + 1
+    if labels > LARGEST_NUMBER:
+        return mask_counts((prediction == number for number in numbers), (truth == number for number in numbers))
+    histogram = joint_histogram(prediction, truth, labels, labels)
+    return np.array([histogram_counts(histogram, (number,), (number,)) for number in numbers], np.int64).reshape(-1, 3)
+
+
+def joint_histogram(prediction: np.ndarray, truth: np.ndarray, predicted: int, true: int) -> np.ndarray:
+    """Returns how many voxels have each pair of labels: int64 `(predicted, true)`.
+
+    `prediction` holds numbers below `predicted` and `truth`, of the same shape, numbers below `true`.
+    """
+    rows, columns = prediction.reshape(-1), truth.reshape(-1)
+    histogram = np.zeros(predicted * true, np.int64)
+    step = max(BLOCK, histogram.size)  # so that adding up does not take longer than counting
+    for start in range(0, rows.size, step):
+        pairs = rows[start : start + step].astype(np.intp)
+        pairs *= true
+        pairs += columns[start : start + step]
+        histogram += np.bincount(pairs, minlength=histogram.size)
+    return histogram.reshape(predicted, true)
+
+
+def histogram_counts(histogram: np.ndarray, predicted: Sequence[int], true: Sequence[int]) -> tuple[int, int, int]:
+    """Returns voxels in both, in the prediction and in the truth of one structure, from a `joint_histogram`.
+
+    The structure is the union of the labels `predicted` in the prediction, of the labels `true` in the truth.
+    """
+    rows = histogram[list(predicted)]
+    return int(rows[:, list(true)].sum()), int(rows.sum()), int(histogram[:, list(true)].sum())
 
 
 def mask_counts(predicted: Iterable[np.ndarray], true: Iterable[np.ndarray]) -> np.ndarray:
-    """Returns the counts of `overlap_counts` for each of a number of structures: int64 `(structures, 3)`.
+    """Returns the counts of `overlap_counts` for each of a number of structures, which may overlap.
 
-    Both give one mask a structure, of the same shape: arrays `(structures, ...)`, or masks made one at a time.
+    int64 `(structures, 3)`. Both give one mask a structure, of the same shape: arrays `(structures, ...)`, or masks
+    made one at a time.
     """
     rows = [
         [np.count_nonzero(mask & true_mask), np.count_nonzero(mask), np.count_nonzero(true_mask)]
@@ -49,21 +83,23 @@ def true_masks(label: np.ndarray, plan: Plan) -> Iterator[np.ndarray]:
 
 
 def prediction_counts(logits: np.ndarray, truth: np.ndarray, plan: Plan) -> np.ndarray:
-    """Returns `mask_counts` of each of `plan.scored`: int64 `(plan.scored, 3)`.
+    """Returns the counts of `overlap_counts` of each of `plan.scored`: int64 `(plan.scored, 3)`.
 
     `logits` `(D, H, W, plan.outputs)` and the class indices `truth` `(D, H, W)` are on the network's grid.
     """
+    if not plan.regions:
+        return overlap_counts(logits.argmax(axis=-1), truth, range(1, len(plan.classes)))
     return mask_counts(predicted_masks(logits, plan), true_masks(truth, plan))
 
 
-def dice(counts: np.ndarray) -> np.ndarray:
+def dice(counts: np.ndarray, absent: float = np.nan) -> np.ndarray:
     """Returns Dice = 2|A and B| / (|A| + |B|) of counts `(..., 3)`: float64 `(...)`.
 
-    A structure absent in both is not scored (NaN), absent in one of them scores 0.
+    A structure absent in both scores `absent` (NaN: it is not scored), absent in one of them 0.
     """
     both, predicted, true = np.moveaxis(counts.astype(np.float64), -1, 0)
     total = predicted + true
-    return np.divide(2 * both, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return np.divide(2 * both, total, out=np.full(total.shape, absent), where=total > 0)
 
 
 class ClassSummary(BaseModel):
@@ -80,7 +116,7 @@ class Summary(BaseModel):
     """Dice a class, a case and over all. `mean_dice` is the mean of the classes' means."""
 
     mean_dice: float | None
-    classes: list[ClassSummary]
+    classes: Sequence[ClassSummary]
     cases: dict[str, dict[str, float | None]]
 
 

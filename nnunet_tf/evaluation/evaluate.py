@@ -1,56 +1,104 @@
 """Scores of a folder of predictions against a folder of labels."""
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from joblib import Parallel, delayed
-
-from data_preprocessing.dataset import find_images, read_labels
+from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
-from data_preprocessing.plan import PLAN_NAME, read_plan
-from data_preprocessing.volume_io import load_label, same_grid
-from nnunet_tf.evaluation.dice import Summary, overlap_counts, summarize
+from data_preprocessing.memory import PROCESS_BYTES, read_header
+from data_preprocessing.scheduler import Job
+from nnunet_tf.evaluation.case import absent_score, score_case
+from nnunet_tf.evaluation.jobs import run_cases
+from nnunet_tf.evaluation.options import WORST, ScoringOptions
+from nnunet_tf.evaluation.scores import Score
+from nnunet_tf.evaluation.structures import Structures, class_structures, find_structures
+from nnunet_tf.evaluation.summary import Evaluation, Failure, evaluation
+
+COPIES_TO_READ = 2  # of a label file's voxels as stored, while they become label numbers
+BYTES_TO_SCORE = 4  # a voxel: two label volumes, and masks of the largest structure
 
 
-def evaluate(predictions: Path, labels: Path, n_jobs: int = 1) -> Summary:
-    """Returns Dice of every prediction against the label file of the same name, a class and a case.
+@dataclass(frozen=True)
+class FilePair:
+    """The files of one case."""
 
-    The classes are those of `dataset.json` beside the label folder, else those of the model that made the predictions,
-    else the numbers in the labels. Raises UserError when a prediction has no label or the grids differ.
+    name: str
+    prediction: Path
+    truth: Path
+
+
+def evaluate(
+    predictions: Path,
+    labels: Path,
+    workers: int = 1,
+    options: ScoringOptions = ScoringOptions(),
+    worst: int = WORST,
+    memory: int | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Returns the scores of every prediction against the label file of the same name.
+
+    What is scored is that of `find_structures`, else the numbers in the files. At most `workers` cases are scored at
+    once, within `memory` bytes (None: most of what is free); `on_case(done, total)` is called after each. A case that
+    fails is named under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
     """
+    pairs = pair_files(predictions, labels)
+    structures = find_structures(predictions, labels)
+    jobs = [Job(pair.name, score_case, _arguments(pair, structures, options), estimate_scoring(pair)) for pair in pairs]
+    files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
+    outcomes = run_cases(jobs, files, workers, memory, on_case)
+    failed = {
+        outcome.name: Failure(reason=outcome.failure, user_error=outcome.user_error)
+        for outcome in outcomes
+        if outcome.failure is not None
+    }
+    cases = {outcome.name: outcome.result for outcome in outcomes if outcome.result is not None}
+    if not cases:
+        first = next(iter(failed.values()))
+        raise UserError(first.reason) if first.user_error else RuntimeError(first.reason)
+    if structures is None:
+        cases = _with_the_same_rows(cases, options)
+    result = evaluation(
+        [score for rows in cases.values() for score in rows], worst, options.tolerance_mm if options.surface else None
+    )
+    known = {pair.name for pair in pairs}
+    unpredicted = [case.name for case in find_images(labels, channels=1) if case.name not in known]
+    return result.model_copy(update={"failed": failed, "unpredicted": unpredicted})
+
+
+def pair_files(predictions: Path, labels: Path) -> list[FilePair]:
+    """Returns each prediction with the label file of its name; raises UserError when one has none."""
     truths = {case.name: case.images[0] for case in find_images(labels, channels=1)}
-    pairs = {case.name: (case.images[0], truths.get(case.name)) for case in find_images(predictions, channels=1)}
-    for path, truth in pairs.values():
-        if truth is None:
+    pairs = []
+    for case in find_images(predictions, channels=1):
+        if case.name not in truths:
+            path = case.images[0]
             raise UserError(f"{path}: has no label of that name in {labels}; remove it or name the right folder")
-    names = class_names(predictions, labels) or _numbered([truth for _, truth in pairs.values() if truth])
-    numbers = [number for number in names if number != 0]
-    jobs = (delayed(score_case)(path, truth, numbers) for path, truth in pairs.values())
-    counts = np.array(Parallel(n_jobs=min(n_jobs, len(pairs)))(jobs))
-    return summarize(list(pairs), [names[number] for number in numbers], counts)
+        pairs.append(FilePair(case.name, case.images[0], truths[case.name]))
+    return pairs
 
 
-def score_case(prediction: Path, truth: Path, numbers: list[int]) -> np.ndarray:
-    """Returns `overlap_counts` of two label files; raises UserError when their grids differ."""
-    predicted, predicted_image = load_label(prediction)
-    true, true_image = load_label(truth)
-    if predicted.shape != true.shape or not same_grid(predicted_image.affine, true_image.affine):
-        raise UserError(f"{prediction}: its voxel grid differs from that of {truth}; scores need the same grid")
-    return overlap_counts(predicted, true, numbers)
+def estimate_scoring(pair: FilePair) -> int:
+    """Returns the bytes that scoring a case will take at most, told from the headers."""
+    total = PROCESS_BYTES
+    for header in filter(None, map(read_header, (pair.prediction, pair.truth))):
+        voxel = header.get_data_dtype().itemsize * COPIES_TO_READ + BYTES_TO_SCORE
+        total += math.prod(header.get_data_shape()) * voxel
+    return total
 
 
-def class_names(predictions: Path, labels: Path) -> dict[int, str]:
-    """Returns the class name of each label number, from `dataset.json` or `plan.json` one folder up; {} without any."""
-    dataset = labels.resolve().parent / "dataset.json"
-    if dataset.is_file():
-        return read_labels(dataset)
-    model = predictions.resolve().parent
-    if (model / PLAN_NAME).is_file():
-        plan = read_plan(model, "train the model again")
-        return dict(zip(plan.label_values, plan.classes, strict=True))
-    return {}
+def _arguments(pair: FilePair, structures: Structures | None, options: ScoringOptions) -> tuple:
+    return pair.name, pair.prediction, pair.truth, structures, options
 
 
-def _numbered(truths: list[Path]) -> dict[int, str]:
-    numbers = sorted(set().union(*(np.unique(load_label(path)[0]).tolist() for path in truths)))
-    return {number: f"label {number}" for number in numbers}
+def _with_the_same_rows(cases: dict[str, list[Score]], options: ScoringOptions) -> dict[str, list[Score]]:
+    """Every case with a row for every label number of any: those that it lacks are absent in it."""
+    names = {score.value: score.structure for rows in cases.values() for score in rows}
+    structures = class_structures(dict(sorted(names.items()))).scored
+    complete = {}
+    for case, rows in cases.items():
+        known = {score.value: score for score in rows}
+        complete[case] = [known.get(each.value) or absent_score(case, each, options) for each in structures]
+    return complete

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy import ndimage
 
 from data_preprocessing.files import atomic_path
 
@@ -15,6 +16,7 @@ COLOURS = ("#ffb000", "#dc267f", "#648fff", "#4cd964", "#fe6100", "#b388ff", "#0
 """Told apart with colour blindness too (the first five: IBM's palette); classes past the eighth start over."""
 
 FILL_OPACITY = 0.35
+LEGEND_COLUMNS = 8
 PLANES = ("axial", "coronal", "sagittal")  # across the axes z, y, x
 
 
@@ -29,8 +31,9 @@ def save_overlay(
 ) -> None:
     """Writes a PNG of `image` `(z, y, x)`, RAS+, with `prediction` filled in colour and `truth` dashed.
 
-    `spacing` in mm `(z, y, x)`; `names` maps the label numbers to draw to class names. Each plane cuts where the
-    structures are seen best. Patients' right is on the left, as radiologists look at it.
+    `spacing` in mm `(z, y, x)`; `names` maps the label numbers to draw to class names. Each plane cuts the largest
+    structure, where most of all is seen; the legend names what is. Patients' right is on the left, as radiologists
+    look at it.
     """
     shown = prediction if truth is None else truth
     indices = best_slices(shown if shown.any() else prediction, list(names))
@@ -50,12 +53,14 @@ def save_overlay(
             axes.invert_xaxis()  # x grows towards the patient's left
         axes.set_title(f"{PLANES[axis]} {indices[axis] + 1}/{image.shape[axis]}", color="white", fontsize=10)
         axes.set_axis_off()
-    handles = [Line2D([], [], color=colours[number], linewidth=6, label=names[number]) for number in names]
+    seen = _numbers_on_planes([prediction] if truth is None else [prediction, truth], indices)
+    handles = [
+        Line2D([], [], color=colours[number], linewidth=6, label=names[number]) for number in names if number in seen
+    ]
     if truth is not None:
         handles.append(Line2D([], [], color="white", linestyle="--", label="dashed: truth"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 8), labelcolor="white", frameon=False
-    )
+    columns = max(1, min(len(handles), LEGEND_COLUMNS))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, labelcolor="white", frameon=False)
     figure.suptitle(title, color="white")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100)
@@ -64,15 +69,34 @@ def save_overlay(
 def best_slices(labels: np.ndarray, numbers: Sequence[int]) -> tuple[int, int, int]:
     """Returns the index along each axis of `labels` `(z, y, x)` that shows most of all structures, small ones equally.
 
-    Without any structure, the middle.
+    Every one of them cuts the largest structure. Without any structure, the middle.
     """
-    indices = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        areas = [(labels == number).sum(axis=others) for number in numbers]
-        shares = [area / area.sum() for area in areas if area.any()]
-        indices.append(int(np.argmax(np.sum(shares, axis=0))) if shares else labels.shape[axis] // 2)
-    return indices[0], indices[1], indices[2]
+    shares = [np.zeros(size) for size in labels.shape]
+    largest, voxels = [np.ones(size, bool) for size in labels.shape], 0
+    boxes = ndimage.find_objects(labels)
+    for number in numbers:
+        box = boxes[number - 1] if number <= len(boxes) else None
+        if box is None:
+            continue
+        mask = labels[box] == number
+        areas = [np.count_nonzero(mask, axis=others) for others in ((1, 2), (0, 2), (0, 1))]
+        total = int(areas[0].sum())
+        for axis, side in enumerate(box):
+            shares[axis][side] += areas[axis] / total
+        if total > voxels:
+            voxels, largest = total, [np.zeros(size, bool) for size in labels.shape]
+            for axis, side in enumerate(box):
+                largest[axis][side] = areas[axis] > 0
+    if not voxels:
+        z, y, x = (size // 2 for size in labels.shape)
+        return z, y, x
+    z, y, x = (int(np.argmax(np.where(cut, share, -1))) for cut, share in zip(largest, shares, strict=True))
+    return z, y, x
+
+
+def _numbers_on_planes(volumes: Sequence[np.ndarray], indices: Sequence[int]) -> set[int]:
+    planes = (_plane(volume, axis, index) for volume in volumes for axis, index in enumerate(indices))
+    return set().union(*(np.unique(plane).tolist() for plane in planes))
 
 
 def _plane(volume: np.ndarray, axis: int, index: int) -> np.ndarray:

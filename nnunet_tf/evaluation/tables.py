@@ -1,18 +1,18 @@
 """Scores as a table on the terminal."""
 
+import math
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.evaluation.summary import Evaluation, Statistics, WorstCase
 from nnunet_tf.runtime.console import wide_console
 
 
 def print_summary(title: str, summary: Summary) -> None:
     """Prints mean Dice a class, with the counts that the mean stands on."""
-    table = Table(title=title)
-    for heading in ("class", "Dice", "cases scored", "missed", "false alarms"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
+    table = _table(title, ("class", "Dice", "cases scored", "missed", "false alarms"))
     for row in summary.classes:
         table.add_row(row.name, _score(row.mean_dice), str(row.scored), str(row.missed), str(row.false_alarms))
     table.add_section()
@@ -20,11 +20,38 @@ def print_summary(title: str, summary: Summary) -> None:
     wide_console().print(table)
 
 
+def print_evaluation(title: str, result: Evaluation) -> None:
+    """Prints every structure's scores, mean ± deviation, then the cases of lowest Dice by name."""
+    measures = {
+        "nsd": f"NSD {result.tolerance_mm:g} mm" if result.tolerance_mm is not None else "NSD",
+        "hd95_mm": "HD95 (mm)",
+        "assd_mm": "ASSD (mm)",
+        "difference_ml": "volume difference (ml)",
+    }
+    shown = {
+        name: heading for name, heading in measures.items() if any(getattr(row, name) for row in result.classes)
+    }  # fmt: skip
+    headings = ("class", "Dice", "median", *shown.values(), "cases scored", "missed", "false alarms")
+    table = _table(title, headings)
+    for row in result.classes:
+        measured = [_spread(getattr(row, name), digits=4 if name == "nsd" else 2) for name in shown]
+        counts = (str(row.scored), str(row.missed), str(row.false_alarms))
+        table.add_row(row.name, _spread(row.dice), _score(row.dice.median), *measured, *counts)
+    table.add_section()
+    table.add_row("mean", _score(result.mean_dice))
+    wide_console().print(table)
+    worst = _table("Lowest Dice", ("class", "cases"), right=False)
+    for row in result.classes:
+        worst.add_row(row.name, _listed(row.worst))
+    worst.add_section()
+    worst.add_row("mean of all", _listed(result.worst))
+    wide_console().print(worst)
+
+
 def print_folds(title: str, names: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
     """Prints a table of `rows` (mean, deviation, fold 0, fold 1, ...), one for each of `names`."""
-    table = Table(title=title)
-    for heading in ("Dice", "mean", "deviation", *(f"fold {fold}" for fold in range(len(rows[0]) - 2))):
-        table.add_column(heading, justify="left" if heading == "Dice" else "right")
+    folds = (f"fold {fold}" for fold in range(len(rows[0]) - 2))
+    table = _table(title, ("Dice", "mean", "deviation", *folds))
     for name, row in zip(names, rows, strict=True):
         table.add_row(name, *(_score(value) for value in row))
     wide_console().print(table)
@@ -32,3 +59,24 @@ def print_folds(title: str, names: Sequence[str], rows: Sequence[Sequence[float 
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _table(title: str, headings: Sequence[str], right: bool = True) -> Table:
+    """An empty table; numbers stand on the right, what they belong to on the left."""
+    table = Table(title=title)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if right and index else "left")
+    return table
+
+
+def _spread(over: Statistics | None, digits: int = 4) -> str:
+    if over is None or over.mean is None:
+        return "-"
+    if math.isinf(over.mean) and over.median is not None:
+        return f"inf, median {over.median:.{digits}f}"
+    deviation = "" if over.deviation is None else f" ± {over.deviation:.{digits}f}"
+    return f"{over.mean:.{digits}f}{deviation}"
+
+
+def _listed(cases: Sequence[WorstCase]) -> str:
+    return ", ".join(f"{each.case} {each.dice:.3f}" for each in cases) or "-"

@@ -4,31 +4,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import numpy as np
-from pydantic import BaseModel
-
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
 from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.evaluation.folds import CrossValidation, over_folds
 from nnunet_tf.inference.model_folder import VALIDATION_NAME, model_folder
 from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
 
 CROSS_VALIDATION_NAME = "cross_validation.json"
-
-
-class FoldScores(BaseModel):
-    """Mean Dice over all folds and its standard deviation from fold to fold; null where it was never scored."""
-
-    mean: float | None
-    deviation: float | None
-    folds: list[float | None]
-
-
-class CrossValidation(BaseModel):
-    """Dice of every fold, a class and over all classes."""
-
-    classes: dict[str, FoldScores]
-    all_classes: FoldScores
 
 
 def cross_validate(job: Job, command: Sequence[str], resume: bool) -> CrossValidation:
@@ -55,20 +38,3 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool) -> CrossValid
     result = over_folds(summaries)
     write_model(home / CROSS_VALIDATION_NAME, result)
     return result
-
-
-def over_folds(summaries: Sequence[Summary]) -> CrossValidation:
-    """Returns mean and deviation (that of a sample, n - 1) of the folds' Dice, class by class and over all classes."""
-    names = [each.name for each in summaries[0].classes]
-    columns = zip(*([each.mean_dice for each in summary.classes] for summary in summaries), strict=True)
-    classes = {name: _scores(list(column)) for name, column in zip(names, columns, strict=True)}
-    return CrossValidation(classes=classes, all_classes=_scores([summary.mean_dice for summary in summaries]))
-
-
-def _scores(folds: list[float | None]) -> FoldScores:
-    known = [score for score in folds if score is not None]
-    return FoldScores(
-        mean=float(np.mean(known)) if known else None,
-        deviation=float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        folds=folds,
-    )

@@ -3,8 +3,11 @@ import pytest
 
 from data_preprocessing.plan import make_plan
 from data_preprocessing.task import StatedRegion
+from nnunet_tf.evaluation import dice as dice_module
 from nnunet_tf.evaluation.dice import (
     dice,
+    histogram_counts,
+    joint_histogram,
     mask_counts,
     overlap_counts,
     predicted_masks,
@@ -32,6 +35,32 @@ def test_dice_of_known_masks():
 
 def test_label_numbers_may_have_gaps():
     assert overlap_counts(np.array([0, 7, 7]), np.array([0, 7, 3]), [3, 7]).tolist() == [[0, 0, 1], [1, 2, 1]]
+
+
+@pytest.mark.parametrize(("dtype", "numbers"), [(np.uint8, (1, 2, 41, 200)), (np.uint16, (7, 900, 1023, 1024, 60000))])
+def test_the_counts_are_those_of_the_masks_one_by_one(dtype, numbers, monkeypatch):
+    monkeypatch.setattr(dice_module, "BLOCK", 100)  # several blocks, the last one partly filled
+    prediction, truth = np.random.default_rng(0).choice((0, *numbers[:-1]), (2, 5, 7, 9)).astype(dtype)
+    expected = [confusion_row(prediction == number, truth == number) for number in numbers]
+    counts = overlap_counts(prediction, truth, numbers)
+    assert (counts.tolist(), counts.dtype) == (expected, np.int64)
+    assert overlap_counts(prediction, truth, []).shape == (0, 3)
+
+
+def test_the_joint_histogram_counts_pairs():
+    prediction, truth = np.array([[0, 1], [1, 2]], np.uint8), np.array([[0, 3], [3, 0]], np.uint8)
+    assert joint_histogram(prediction, truth, 3, 4).tolist() == [[1, 0, 0, 0], [0, 0, 0, 2], [1, 0, 0, 0]]
+
+
+def test_a_structure_of_several_labels_is_counted_as_their_union():
+    prediction, truth = np.random.default_rng(1).integers(0, 4, (2, 300))
+    histogram = joint_histogram(prediction, truth, 4, 4)
+    counts = histogram_counts(histogram, (1, 3), (2, 3))
+    assert list(counts) == confusion_row(np.isin(prediction, (1, 3)), np.isin(truth, (2, 3)))
+
+
+def test_absent_in_both_scores_what_is_asked_for():
+    assert dice(np.array([[0, 0, 0], [0, 5, 0]]), absent=1.0).tolist() == [1, 0]
 
 
 def test_absent_in_both_is_not_scored_and_absent_in_one_scores_zero():

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.evaluate import evaluate
+from nnunet_tf.evaluation import jobs
+from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, evaluate
+from nnunet_tf.evaluation.options import ScoringOptions
 
 
 @pytest.fixture
@@ -29,8 +31,10 @@ def test_files_of_the_same_name_are_compared_under_the_names_of_dataset_json(fol
     write(labels / "unpredicted.nii.gz", truth)
     truth[1, :2] = 0
     write(predictions / "x.nii.gz", truth)
-    summary = evaluate(predictions, labels)
-    assert summary.cases == {"x": {"a": 1.0, "b": pytest.approx(2 / 3)}}
+    result = evaluate(predictions, labels)
+    assert result.cases == {"x": {"a": 1.0, "b": pytest.approx(2 / 3)}}
+    assert result.unpredicted == ["unpredicted"]
+    assert result.tolerance_mm == ScoringOptions().tolerance_mm
 
 
 def test_a_prediction_without_label_is_refused(folders):
@@ -56,3 +60,44 @@ def test_classes_without_names_go_by_their_numbers(folders, tmp_path):
     for folder in folders:
         write(folder / "x.nii.gz", [[[0, 4, 4]]])
     assert evaluate(predictions, labels).cases == {"x": {"label 4": 1.0}}
+
+
+def test_a_number_that_one_case_lacks_is_absent_in_it(folders, tmp_path):
+    predictions, labels = folders
+    (tmp_path / "data" / "dataset.json").unlink()
+    for folder in folders:
+        write(folder / "x.nii.gz", [[[0, 4, 4]]])
+        write(folder / "y.nii.gz", [[[10, 9, 9]]])
+    result = evaluate(predictions, labels)
+    assert [row.name for row in result.classes] == ["label 4", "label 9", "label 10"]
+    assert result.cases["x"] == {"label 4": 1.0, "label 9": None, "label 10": None}
+    assert evaluate(predictions, labels, options=ScoringOptions(count_absent=True)).cases["x"]["label 9"] == 1
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in this process", "in processes"])
+def test_a_case_that_fails_is_named_and_the_others_are_scored(folders, apart, monkeypatch):
+    monkeypatch.setattr(jobs, "worth_processes", lambda files: apart)
+    predictions, labels = folders
+    for name in ("good", "other", "undeclared"):
+        for folder in folders:
+            write(folder / f"{name}.nii.gz", np.ones((3, 3, 3)))
+    write(predictions / "other.nii.gz", np.ones((3, 3, 4)))
+    write(predictions / "undeclared.nii.gz", np.full((3, 3, 3), 9))
+    seen = []
+    result = evaluate(predictions, labels, workers=2, on_case=lambda done, total: seen.append((done, total)))
+    assert result.cases == {"good": {"a": 1.0, "b": None}}
+    assert set(result.failed) == {"other", "undeclared"}
+    assert "voxel grid differs" in result.failed["other"].reason
+    assert result.failed["undeclared"].user_error
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_estimate_grows_with_the_voxels_and_with_how_they_are_stored(tmp_path):
+    def estimate(shape, dtype):
+        path = tmp_path / "label.nii.gz"
+        nib.save(nib.Nifti1Image(np.zeros(shape, dtype), np.eye(4)), path)
+        return estimate_scoring(FilePair("x", path, path))
+
+    small, large, wide = (estimate(*file) for file in (((9, 9, 9), "u1"), ((9, 9, 90), "u1"), ((9, 9, 9), "f8")))
+    assert large - small > 4 * 2 * (9 * 9 * 81)  # two volumes, and masks of them
+    assert wide > small

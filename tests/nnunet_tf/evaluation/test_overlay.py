@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
 from data_preprocessing.phantom import Options, sample_case
@@ -13,6 +14,36 @@ def test_the_slices_show_the_small_structure_beside_the_large_one():
     assert (labels[z] == 2).any()
     assert (labels[:, y] == 2).any()
     assert (labels[:, :, x] == 2).any()
+
+
+def test_every_plane_cuts_the_largest_structure():
+    labels = np.zeros((20, 20, 20), np.uint8)
+    labels[2:9, 2:9, 2:9] = 3
+    for number in (1, 2):  # two small ones beyond it, that one slice would show whole
+        labels[15, 15, 10 + number] = number
+    z, y, x = best_slices(labels, [1, 2, 3])
+    assert (labels[z] == 3).any()
+    assert (labels[:, y] == 3).any()
+    assert (labels[:, :, x] == 3).any()
+
+
+def test_the_best_slices_are_those_of_the_largest_sum_of_shares():
+    labels = np.random.default_rng(0).choice([0, 0, 0, 1, 2, 9], (7, 8, 9))
+    for axis, index in enumerate(best_slices(labels, [1, 2, 9])):
+        planes = np.moveaxis(labels, axis, 0)
+        shares = [sum((plane == number).sum() / (labels == number).sum() for number in (1, 2, 9)) for plane in planes]
+        assert shares[index] == pytest.approx(max(shares))
+
+
+def test_the_legend_names_what_is_seen_on_the_planes(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda self, handles, **_: named.extend(handles))
+    label = np.zeros((9, 9, 9), np.uint8)
+    label[1:8, 1:8, 1:8] = 1
+    label[0, 0, 0] = 2
+    names = {1: "seen", 2: "elsewhere", 3: "nowhere"}
+    save_overlay(tmp_path / "case.png", label.astype(float), (1, 1, 1), label, names, "case")
+    assert [handle.get_label() for handle in named] == ["seen"]
 
 
 def test_without_structures_the_middle_is_shown():

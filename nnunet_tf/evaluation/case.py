@@ -1,0 +1,138 @@
+"""The scores of one case: a row for each structure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from data_preprocessing.checks.voxels import label_numbers
+from data_preprocessing.errors import UserError
+from data_preprocessing.orientation import spacing_zyx
+from data_preprocessing.pipeline import class_indices
+from data_preprocessing.volume_io import load_label, same_grid
+from nnunet_tf.evaluation.dice import dice, histogram_counts, joint_histogram
+from nnunet_tf.evaluation.options import ScoringOptions
+from nnunet_tf.evaluation.scores import Score, outcome
+from nnunet_tf.evaluation.structures import Structure, Structures, class_structures
+from nnunet_tf.evaluation.surface import assd, hd95, nsd, surface_distances
+
+CUBIC_MM_PER_ML = 1000
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """A prediction and its truth on one grid: label numbers `(z, y, x)`, RAS+; `affine` (mm) is that of the files."""
+
+    prediction: np.ndarray
+    truth: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm `(z, y, x)`."""
+        return spacing_zyx(self.affine)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in ml."""
+        return abs(float(np.linalg.det(self.affine[:3, :3]))) / CUBIC_MM_PER_ML
+
+
+def load_pair(prediction: Path, truth: Path) -> LabelPair:
+    """Returns two label files, unsigned `(z, y, x)`, RAS+; raises UserError naming both when their grids differ."""
+    predicted, predicted_image = load_label(prediction)
+    true, true_image = load_label(truth)
+    if predicted.shape != true.shape or not same_grid(predicted_image.affine, true_image.affine):
+        raise UserError(f"{prediction}: its voxel grid differs from that of {truth}; scores need the same grid")
+    return LabelPair(predicted, true, true_image.affine)
+
+
+def score_case(
+    case: str, prediction: Path, truth: Path, structures: Structures | None, options: ScoringOptions = ScoringOptions()
+) -> list[Score]:
+    """Returns a row for each of `structures`, or, where they are None, for each number in either file.
+
+    Raises UserError when the grids differ or a file holds a number that nothing names.
+    """
+    pair = load_pair(prediction, truth)
+    if structures is None:
+        present = label_numbers(pair.prediction) | label_numbers(pair.truth) | {0}
+        structures = class_structures({number: f"label {number}" for number in sorted(present)})
+    indices = LabelPair(  # small, and without gaps
+        class_indices(pair.prediction, structures.predicted, prediction),
+        class_indices(pair.truth, structures.true, truth),
+        pair.affine,
+    )
+    del pair
+    return score_indices(case, indices, structures, options)
+
+
+def score_indices(case: str, pair: LabelPair, structures: Structures, options: ScoringOptions) -> list[Score]:
+    """Returns a row for each structure; `pair` holds places in `structures.predicted` and `structures.true`."""
+    predicted_at, true_at = _places(structures.predicted), _places(structures.true)
+    histogram = joint_histogram(pair.prediction, pair.truth, len(predicted_at), len(true_at))
+    # Box `i` is that of place `i + 1`, as the background has none.
+    predicted_boxes = ndimage.find_objects(pair.prediction, len(predicted_at)) if options.surface else []
+    true_boxes = ndimage.find_objects(pair.truth, len(true_at)) if options.surface else []
+    scores = []
+    for structure in structures.scored:
+        predicted = [predicted_at[number] for number in structure.predicted]
+        true = [true_at[number] for number in structure.true]
+        row = _overlap_score(case, structure, histogram_counts(histogram, predicted, true), pair.voxel_ml, options)
+        if options.surface and row.outcome == "found":
+            boxes = [predicted_boxes[place - 1] for place in predicted] + [true_boxes[place - 1] for place in true]
+            box = _union(boxes)
+            masks = _mask(pair.prediction[box], predicted), _mask(pair.truth[box], true)
+            row = row.model_copy(update=_measured(*masks, pair, options.tolerance_mm))
+        elif options.surface and row.outcome in ("missed", "false alarm"):
+            row = row.model_copy(update={"nsd": 0.0, "hd95_mm": np.inf, "assd_mm": np.inf})
+        scores.append(row)
+    return scores
+
+
+def _measured(prediction: np.ndarray, truth: np.ndarray, pair: LabelPair, tolerance_mm: float) -> dict[str, float]:
+    """What a row tells of the surfaces of two masks, cut from those of the pair."""
+    axes = [axis for axis, size in enumerate(pair.truth.shape) if size > 1] or [0]
+    distances = surface_distances(prediction, truth, pair.spacing, axes)
+    return {"nsd": nsd(distances, tolerance_mm), "hd95_mm": hd95(distances), "assd_mm": assd(distances)}
+
+
+def absent_score(case: str, structure: Structure, options: ScoringOptions) -> Score:
+    """Returns the row of a structure that is neither predicted nor there."""
+    return _overlap_score(case, structure, (0, 0, 0), 0.0, options)
+
+
+def _overlap_score(
+    case: str, structure: Structure, counts: tuple[int, int, int], voxel_ml: float, options: ScoringOptions
+) -> Score:
+    _, predicted, true = counts
+    score = float(dice(np.array(counts), absent=1.0 if options.count_absent else np.nan))
+    became = outcome(predicted > 0, true > 0)
+    return Score(
+        case=case,
+        structure=structure.name,
+        value=structure.value,
+        outcome=became,
+        dice=None if np.isnan(score) else score,
+        nsd=1.0 if became == "absent" and options.count_absent and options.surface else None,
+        predicted_ml=predicted * voxel_ml,
+        true_ml=true * voxel_ml,
+        difference_ml=(predicted - true) * voxel_ml,
+    )
+
+
+def _places(names: dict[int, str]) -> dict[int, int]:
+    return {number: place for place, number in enumerate(names)}
+
+
+def _union(boxes: Sequence[Box | None]) -> Box:
+    """The smallest box around those that are there."""
+    there = [box for box in boxes if box is not None]
+    return tuple(slice(min(a.start for a in sides), max(a.stop for a in sides)) for sides in zip(*there, strict=True))
+
+
+def _mask(indices: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    return indices == wanted[0] if len(wanted) == 1 else np.isin(indices, wanted)

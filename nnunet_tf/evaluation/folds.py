@@ -1,0 +1,90 @@
+"""The folds of a cross-validation taken together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model
+from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.evaluation.scores import Score
+from nnunet_tf.evaluation.summary import Evaluation, evaluation
+from nnunet_tf.inference.model_folder import VALIDATION_NAME
+
+
+class FoldScores(BaseModel):
+    """Mean Dice over all folds and its standard deviation from fold to fold; null where it was never scored."""
+
+    mean: float | None
+    deviation: float | None
+    folds: list[float | None]
+
+
+class CrossValidation(BaseModel):
+    """Dice of every fold, a class and over all classes."""
+
+    classes: dict[str, FoldScores]
+    all_classes: FoldScores
+
+
+class PooledEvaluation(Evaluation):
+    """The validation cases of all folds as one set of cases, each scored by the model that has not seen it."""
+
+    folds: CrossValidation
+
+
+def over_folds(summaries: Sequence[Summary]) -> CrossValidation:
+    """Returns mean and deviation (that of a sample, n - 1) of the folds' Dice, class by class and over all classes."""
+    names = [each.name for each in summaries[0].classes]
+    columns = zip(*([each.mean_dice for each in summary.classes] for summary in summaries), strict=True)
+    classes = {name: _scores(list(column)) for name, column in zip(names, columns, strict=True)}
+    return CrossValidation(classes=classes, all_classes=_scores([summary.mean_dice for summary in summaries]))
+
+
+def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
+    """Returns the validation scores of all folds below `folder`, such as `results/task04_3d`, as one evaluation.
+
+    `fold_all` is left out: its cases were learnt from. Raises UserError when there is no fold, one was not validated,
+    has other classes than the first or shares a case with another.
+    """
+    paths = [path / VALIDATION_NAME for path in fold_folders(folder)]
+    if not paths:
+        raise UserError(f"{folder}: holds no fold_0, fold_1, ...; name a folder such as results/task04_3d")
+    summaries = [read_model(path, Summary, "train that fold to its end") for path in paths]
+    classes = [each.name for each in summaries[0].classes]
+    origin: dict[str, Path] = {}
+    scores: list[Score] = []
+    for path, summary in zip(paths, summaries, strict=True):
+        if [each.name for each in summary.classes] != classes:
+            raise UserError(f"{path}: has other classes than {paths[0]}; name a folder of folds of one task")
+        for case, row in summary.cases.items():
+            if case in origin:
+                raise UserError(f"{path}: case {case} is in {origin[case]} too; train all folds with the same --nfolds")
+            origin[case] = path
+            scores.extend(_score(case, name, value, row[name]) for value, name in enumerate(classes, start=1))
+    result = evaluation(scores, worst)
+    for index, each in enumerate(result.classes):  # a Dice of 0 does not tell one from the other; the folds do
+        each.missed = sum(summary.classes[index].missed for summary in summaries)
+        each.false_alarms = sum(summary.classes[index].false_alarms for summary in summaries)
+    return PooledEvaluation(**dict(result), folds=over_folds(summaries))
+
+
+def fold_folders(folder: Path) -> list[Path]:
+    """Returns the folders `fold_0`, `fold_1`, ... in `folder`, by number."""
+    numbered = {path.name.removeprefix("fold_"): path for path in folder.glob("fold_*") if path.is_dir()}
+    return [numbered[number] for number in sorted(filter(str.isdecimal, numbered), key=int)]
+
+
+def _score(case: str, structure: str, value: int, dice: float | None) -> Score:
+    return Score(case=case, structure=structure, value=value, dice=dice)
+
+
+def _scores(folds: list[float | None]) -> FoldScores:
+    known = [score for score in folds if score is not None]
+    return FoldScores(
+        mean=float(np.mean(known)) if known else None,
+        deviation=float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        folds=folds,
+    )

@@ -1,0 +1,91 @@
+"""A picture of each of the worst cases."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_preprocessing.dataset import find_images
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import make_folder
+from data_preprocessing.memory import read_header
+from data_preprocessing.scheduler import Job, Outcome
+from data_preprocessing.volume_io import read_image, same_grid
+from nnunet_tf.evaluation.case import load_pair
+from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
+from nnunet_tf.evaluation.jobs import run_cases
+from nnunet_tf.evaluation.overlay import save_overlay
+from nnunet_tf.evaluation.structures import class_names
+from nnunet_tf.evaluation.summary import Evaluation
+
+BYTES_TO_DRAW = 12  # a voxel and channel: the image in float32, while it is read and its contrast is found
+CLASSES_IN_TITLE = 4  # more than these: their mean only
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the files of one name lie: predictions, labels and images."""
+
+    predictions: Path
+    labels: Path
+    images: Path
+
+
+def worst_cases(result: Evaluation) -> list[str]:
+    """Returns the names of the worst cases over all and of every class, each once, in that order."""
+    listed = [*result.worst, *(each for row in result.classes for each in row.worst)]
+    return list(dict.fromkeys(each.case for each in listed))
+
+
+def save_overlays(
+    target: Path,
+    folders: Folders,
+    result: Evaluation,
+    workers: int = 1,
+    memory: int | None = None,
+    on_case: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Outcome[Path]]:
+    """Writes `target/case.png` for each of `worst_cases` and returns how each ended.
+
+    Colours are label numbers as they stand in the files, of a model with regions as well. With several channels the
+    first is drawn. `memory` and `on_case` are those of `evaluate`. Raises UserError when a case has no image.
+    """
+    make_folder(target)
+    images = {case.name: case.images[0] for case in find_images(folders.images, channels=1)}
+    pairs = {pair.name: pair for pair in pair_files(folders.predictions, folders.labels)}
+    names = {number: name for number, name in class_names(folders.predictions, folders.labels).items() if number}
+    names = names or {score.value: score.structure for score in result.scores}
+    jobs = []
+    for case in worst_cases(result):
+        if case not in images:
+            raise UserError(f"{folders.images}: has no image named {case}; name the folder of the images with --images")
+        arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result))
+        jobs.append(Job(case, draw_case, arguments, _estimate(images[case], pairs[case])))
+    files = [images[job.name] for job in jobs]
+    return run_cases(jobs, files, workers, memory, on_case)
+
+
+def draw_case(target: Path, image: Path, pair: FilePair, names: dict[int, str], heading: str) -> Path:
+    """Writes the picture of one case and returns its path; raises UserError when the grids differ."""
+    labels = load_pair(pair.prediction, pair.truth)
+    volume = read_image((image,))
+    if volume.array.shape[:3] != labels.truth.shape or not same_grid(volume.source.affine, labels.affine):
+        raise UserError(f"{image}: its voxel grid differs from that of {pair.truth}; name the images with --images")
+    save_overlay(target, volume.array[..., 0], labels.spacing, labels.prediction, names, heading, labels.truth)
+    return target
+
+
+def title(case: str, result: Evaluation) -> str:
+    """Returns the case's name and Dice: of each class where they are few, else the mean of them."""
+    scores = result.cases[case]
+    known = [score for score in scores.values() if score is not None]
+    mean = f"{case}: mean Dice {sum(known) / len(known):.3f}" if known else f"{case}: no Dice"
+    if len(scores) > CLASSES_IN_TITLE:
+        return mean
+    each = (f"{name} {'-' if score is None else f'{score:.3f}'}" for name, score in scores.items())
+    return f"{mean} ({', '.join(each)})" if len(scores) > 1 else mean
+
+
+def _estimate(image: Path, pair: FilePair) -> int:
+    header = read_header(image)
+    return estimate_scoring(pair) + (math.prod(header.get_data_shape()) * BYTES_TO_DRAW if header else 0)
