@@ -1,4 +1,4 @@
-"""Cropping a volume to its nonzero region, and back."""
+"""Cropping a volume to its nonzero region."""
 
 import numpy as np
 from scipy import ndimage
@@ -30,10 +30,3 @@ def bounding_box(mask: np.ndarray) -> Box:
 def crop(array: np.ndarray, box: Box) -> np.ndarray:
     """Returns the view of `array` inside `box`; axes after those of the box are kept whole."""
     return array[tuple(slice(start, stop) for start, stop in box)]
-
-
-def uncrop(array: np.ndarray, box: Box, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns zeros of `shape` with `array` put back at `box`; the inverse of `crop`."""
-    full = np.zeros(shape + array.shape[len(box) :], array.dtype)
-    crop(full, box)[...] = array
-    return full

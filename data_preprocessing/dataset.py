@@ -1,6 +1,7 @@
 """`dataset.json` of a data set folder: its channels, labels and cases."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -12,6 +13,8 @@ from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
 from data_preprocessing.nifti_file import NIFTI_SUFFIXES, case_name
 from data_preprocessing.task import StatedRegion, StatedRegions
+
+LIST_SUFFIX = ".txt"
 
 
 @dataclass(frozen=True)
@@ -132,31 +135,59 @@ def image_files(listed: Path) -> tuple[Path, ...]:
     return tuple(channels) or (listed,)
 
 
-def find_images(source: Path, channels: int, remedy: str = "correct the path") -> list[Case]:
-    """Returns the cases to predict in `source`, a NIfTI file or a folder of them, sorted by name.
+def find_images(source: Path | Sequence[Path], channels: int, remedy: str = "correct the path") -> list[Case]:
+    """Returns the cases to predict in `source`, sorted by name: NIfTI files, folders of them, lists (.txt) of both.
 
-    With several channels, `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case. Raises UserError, ending in
-    `remedy`, when there is none.
+    With several channels, `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case, whose first file stands for all.
+    Raises UserError, ending in `remedy`, when there is none, or two of one name.
     """
-    if source.is_file():
-        return [Case(case_name(source), (source,))]
-    if not source.is_dir():
-        raise unusable(source, Row.LISTING, "no such file or folder", remedy)
-    paths = [path for path in source.iterdir() if path.name.endswith(NIFTI_SUFFIXES) and not path.name.startswith(".")]
-    if not paths:
-        raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", remedy)
-    files = {case_name(path): path for path in paths}
+    sources = [source] if isinstance(source, Path) else source
+    paths = list(dict.fromkeys(path for each in sources for path in _listed(each, remedy)))
+    known = {path.parent / case_name(path): path for path in paths}
     cases = []
     for path in paths:
         name = case_name(path)
-        stem = name[:-5]
+        first = path.parent / f"{name[:-5]}_0000"
         if name.endswith("_0000"):
-            numbered = [files.get(f"{stem}_{index:04d}") for index in range(channels)]
-            cases.append(Case(stem, tuple(file for file in numbered if file)))
-        elif not (_is_channel_suffix(name) and f"{stem}_0000" in files):
+            cases.append(Case(name[:-5], _channels(path, known, channels)))
+        elif not (_is_channel_suffix(name) and first in known):
             cases.append(Case(name, (path,)))
-    refuse(source, *check_names([case.name for case in cases]))
+    refuse(Path(sources[0]), *check_names([case.name for case in cases]))
     return sorted(cases, key=lambda case: case.name)
+
+
+def _listed(source: Path, remedy: str) -> list[Path]:
+    """The NIfTI files that a path stands for."""
+    if source.suffix != LIST_SUFFIX or not source.is_file():
+        return _files(source, remedy)
+    try:
+        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise unusable(source, Row.LISTING, f"cannot be read ({error})", "give one path a line") from None
+    if not any(lines):
+        raise unusable(source, Row.LISTING, "lists no image", "give one path a line")
+    return [path for line in lines if line for path in _files(Path(line), f"correct it in {source}")]
+
+
+def _files(source: Path, remedy: str) -> list[Path]:
+    """The NIfTI files in a folder, or the one that `source` is."""
+    if source.is_dir():
+        found = [path for path in source.iterdir() if path.name.endswith(NIFTI_SUFFIXES) and path.name[0] != "."]
+        if not found:
+            raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", remedy)
+        return found
+    if not source.is_file():
+        raise unusable(source, Row.LISTING, "no such file or folder", remedy)
+    case_name(source)
+    return [source]
+
+
+def _channels(first: Path, known: dict[Path, Path], channels: int) -> tuple[Path, ...]:
+    """The files beside `first`, `name_0000.nii.gz`, that hold its further channels, as far as they are there."""
+    stem, suffix = first.parent / case_name(first)[:-5], _split(first)[1]
+    others = [stem.with_name(f"{stem.name}_{number:04d}") for number in range(1, channels)]
+    paths = [known.get(other, other.with_name(other.name + suffix)) for other in others]
+    return (first, *(path for path in paths if path.is_file()))
 
 
 def _is_channel_suffix(name: str) -> bool:

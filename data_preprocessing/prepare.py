@@ -1,11 +1,12 @@
-"""One case from its file to network input, and class indices back onto its grid: what training and prediction share."""
+"""One case from its file to network input, and where that lies in the volume: what training and prediction share."""
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask, uncrop
+from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
 from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES, read_header
@@ -33,13 +34,17 @@ class Placement:
 def read_case(case: Case, plan: Plan) -> Volume:
     """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's."""
     volume = read_image(case.images)
-    channels = volume.array.shape[3]
+    check_channels(case.images[0], volume.array.shape[3], plan)
+    return volume
+
+
+def check_channels(path: Path, channels: int, plan: Plan) -> None:
+    """Raises UserError, naming `path`, for another number of channels than the plan's."""
     if channels != len(plan.channels):
         raise UserError(
-            f"{case.images[0]}: {channels} channel{'s' * (channels != 1)} where {plan.dataset} has "
+            f"{path}: {channels} channel{'s' * (channels != 1)} where {plan.dataset} has "
             f"{len(plan.channels)} ({', '.join(plan.channels)}); give an image with those channels"
         )
-    return volume
 
 
 def place(volume: Volume, plan: Plan) -> Placement:
@@ -80,13 +85,16 @@ def resample_prepared(normalized: np.ndarray, placement: Placement) -> np.ndarra
 
 def prepare_label(classes: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
     """Returns class indices `(z, y, x)` as the target `(D, H, W)` that belongs to `prepare_image`, same dtype."""
-    cropped = crop(classes.transpose(plan.axis_order), placement.box)
+    cropped = cropped_view(classes, placement, plan)
     return resample_label(cropped, placement.prepared_shape, placement.spacing, placement.prepared_spacing)
 
 
-def restore_label(cropped: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
-    """Returns class indices of the cropped region `(D, H, W)` as `(z, y, x)` of the whole volume, 0 outside the box."""
-    return uncrop(cropped, placement.box, placement.shape).transpose(np.argsort(plan.axis_order))
+def cropped_view(array: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
+    """Returns the cropped region `(D, H, W)` of an array `(z, y, x)` of the whole volume, as a view to read or write.
+
+    Prediction writes into it; what lies outside the box keeps its value.
+    """
+    return crop(array.transpose(plan.axis_order), placement.box)
 
 
 def _in_network_order(spacing: tuple[float, float, float], plan: Plan) -> tuple[float, float, float]:

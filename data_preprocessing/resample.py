@@ -4,7 +4,7 @@ The operator of an axis is the spline interpolation of the identity, so the resu
 `skimage.transform.resize(order, mode="edge", anti_aliasing=False)`, at the speed of a matrix product.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +14,7 @@ ANISOTROPY = 3.0  # spacing ratio from which the coarsest axis is resampled apar
 NEAREST, LINEAR, CUBIC = 0, 1, 3
 NEGLIGIBLE = 1e-9  # of an operator whose rows sum to 1
 BLOCK_ROWS = 64
-SLAB_VOXELS = 2**22  # voxels that are in memory as class scores at once
+BLOCK_ROWS_OF_PLANES = 16  # a product this small BLAS does on one core: the others do other planes
 
 
 def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> tuple[int, ...]:
@@ -64,28 +64,45 @@ def resample(volume: np.ndarray, shape: Sequence[int], orders: Sequence[int]) ->
     # Axes that shrink go first: what follows then has less to do.
     for axis in sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis]):
         if shape[axis] != result.shape[axis]:
-            result = _apply_operator(axis_operator(result.shape[axis], shape[axis], orders[axis]), result, axis)
+            result = _apply(axis_operator(result.shape[axis], shape[axis], orders[axis]), result, axis, BLOCK_ROWS)
     return result
 
 
-def _apply_operator(operator: np.ndarray, volume: np.ndarray, axis: int) -> np.ndarray:
+def _apply(operator: np.ndarray, volume: np.ndarray, axis: int, block_rows: int) -> np.ndarray:
     """`volume` with `axis` multiplied by `operator`, in blocks of rows that each need only the voxels beside them."""
+    return _apply_blocks(list(_blocks(operator, block_rows)), volume, axis)
+
+
+Block = tuple[slice, slice, np.ndarray]
+"""Rows of the result, what they need of the source, and the matrix between them."""
+
+
+def _blocks(operator: np.ndarray, block_rows: int) -> Iterator[Block]:
+    for start in range(0, len(operator), block_rows):
+        rows = slice(start, min(start + block_rows, len(operator)))
+        columns = _used(operator[rows])
+        yield rows, columns, np.ascontiguousarray(operator[rows, columns])
+
+
+def _used(operator: np.ndarray) -> slice:
+    """The columns that are not all zero, from the first to the last."""
+    used = np.flatnonzero(operator.any(axis=0))
+    return slice(int(used[0]), int(used[-1]) + 1)
+
+
+def _apply_blocks(blocks: Sequence[Block], volume: np.ndarray, axis: int) -> np.ndarray:
     shape = list(volume.shape)
-    shape[axis] = len(operator)
+    shape[axis] = blocks[-1][0].stop
     result = np.empty(shape, np.float32)
     depth, height, width = volume.shape
-    for start in range(0, len(operator), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        used = np.flatnonzero(operator[rows].any(axis=0))
-        columns = slice(int(used[0]), int(used[-1]) + 1)
-        block = operator[rows, columns]
+    for rows, columns, block in blocks:
         if axis == 0:
-            flat, target = volume.reshape(depth, height * width), result.reshape(len(operator), height * width)
+            flat, target = volume.reshape(depth, height * width), result.reshape(len(result), height * width)
             np.matmul(block, flat[columns], out=target[rows])
         elif axis == 1:
             np.matmul(block, volume[:, columns], out=result[:, rows])
         else:
-            flat, target = volume.reshape(depth * height, width), result.reshape(depth * height, len(operator))
+            flat, target = volume.reshape(depth * height, width), result.reshape(depth * height, shape[axis])
             np.matmul(flat[:, columns], block.T, out=target[:, rows])
     return result
 
@@ -120,77 +137,69 @@ def resample_label(
         return label
     orders = interpolation_orders(LINEAR, spacing, target)
 
-    def scores(planes: slice) -> Iterator[tuple[int, np.ndarray]]:
-        source = label[planes]
-        for value in np.unique(source):
-            yield value, (source == value).astype(np.float32)
-
-    return likeliest_class(scores, label.shape, shape, orders, label.dtype)
-
-
-Scores = Callable[[slice], Iterable[tuple[int, np.ndarray]]]
-"""For a range of source planes: each class that may win there, with its score `(planes, h, w)`, float32."""
-
-
-def likeliest_class(
-    scores: Scores,
-    source_shape: Sequence[int],
-    shape: Sequence[int],
-    orders: Sequence[int],
-    dtype: np.dtype | type,
-    slab_voxels: int = SLAB_VOXELS,
-) -> np.ndarray:
-    """Returns, on `shape` `(D, H, W)`, the class whose resampled score is highest; the first of equals.
-
-    Works slab by slab of the first axis and class by class, so that the scores of all classes are never in memory at
-    the full shape. `orders` are the spline orders of the axes, 0 or 1: a slab then needs only the planes beside it.
-    """
-    result = np.empty(tuple(shape), dtype)
-    for slab, resampled_scores in _slabs(scores, source_shape, shape, orders, slab_voxels):
-        winner = result[slab]
-        best = np.full(winner.shape, -np.inf, np.float32)
-        for value, resampled in resampled_scores:
-            np.copyto(winner, value, where=resampled > best)
-            np.maximum(best, resampled, out=best)
+    resampler = PlaneResampler(label.shape, shape, orders)
+    result = np.empty(tuple(shape), label.dtype)
+    for index in range(shape[0]):
+        first, weights = resampler.sources(index)
+        planes = label[first : first + len(weights)]
+        shares = (
+            (value, resampler.in_plane(np.tensordot(weights, (planes == value).astype(np.float32), axes=1)))
+            for value in np.unique(planes)
+        )
+        result[index] = likeliest_class(shares, label.dtype)
     return result
 
 
-def last_positive(
-    scores: Scores,
-    source_shape: Sequence[int],
-    shape: Sequence[int],
-    orders: Sequence[int],
-    dtype: np.dtype | type,
-    slab_voxels: int = SLAB_VOXELS,
-) -> np.ndarray:
-    """Returns, on `shape` `(D, H, W)`, the last of the values whose resampled score is over 0; 0 where none is.
+class PlaneResampler:
+    """Resamples volumes of one shape `(D, H, W)` to another plane by plane, so that neither need be in memory.
 
-    Works slab by slab and value by value, as `likeliest_class` does.
+    The result is that of `resample`. `orders` are the spline orders of the axes. With `rows`, only those of the
+    second axis of the result are made, and of the source only `source_rows` are needed; all unless said.
     """
-    result = np.zeros(tuple(shape), dtype)
-    for slab, resampled_scores in _slabs(scores, source_shape, shape, orders, slab_voxels):
-        for value, resampled in resampled_scores:
-            np.copyto(result[slab], value, where=resampled > 0)
-    return result
+
+    def __init__(
+        self, source_shape: Sequence[int], shape: Sequence[int], orders: Sequence[int], rows: slice = slice(None)
+    ) -> None:
+        through, down, across = (axis_operator(*sizes) for sizes in zip(source_shape, shape, orders, strict=True))
+        self.source_rows = _used(down[rows])
+        operators = {1: down[rows, self.source_rows], 2: across}
+        # The axis that shrinks goes first, and one that stays as it is takes no work.
+        order = sorted(operators, key=lambda axis: shape[axis] / source_shape[axis])
+        self._steps = [
+            (axis, list(_blocks(operators[axis], BLOCK_ROWS_OF_PLANES)))
+            for axis in order
+            if shape[axis] != source_shape[axis]
+        ]
+        self._through = [(planes, row[planes]) for row in through for planes in [_used(row[np.newaxis])]]
+
+    @property
+    def depth(self) -> int:
+        """How many planes the result has."""
+        return len(self._through)
+
+    def sources(self, index: int) -> tuple[int, np.ndarray]:
+        """Returns which planes of the source plane `index` of the result needs: the first, and the weight of each."""
+        planes, weights = self._through[index]
+        return planes.start, weights
+
+    def in_plane(self, plane: np.ndarray) -> np.ndarray:
+        """Returns a plane `(source_rows, w)`, float32, resampled along its two axes: `(rows, W)`, float32."""
+        volume = plane[np.newaxis]
+        for axis, blocks in self._steps:
+            volume = _apply_blocks(blocks, volume, axis)
+        return volume[0]
 
 
-def _slabs(
-    scores: Scores, source_shape: Sequence[int], shape: Sequence[int], orders: Sequence[int], slab_voxels: int
-) -> Iterator[tuple[slice, Iterator[tuple[int, np.ndarray]]]]:
-    """The range of target planes of each slab, and the scores resampled to it, one at a time."""
-    depth, height, width = shape
-    operator = axis_operator(source_shape[0], depth, orders[0])
-    slab = max(1, slab_voxels // (height * width))
-    for start in range(0, depth, slab):
-        rows = operator[start : start + slab]
-        yield slice(start, start + slab), _resampled_scores(scores, rows, (len(rows), height, width), orders)
+def likeliest_class(scores: Iterable[tuple[int, np.ndarray]], dtype: np.dtype | type) -> np.ndarray:
+    """Returns the class whose score is highest, voxel by voxel, as `dtype`; the first of equals.
 
-
-def _resampled_scores(
-    scores: Scores, rows: np.ndarray, shape: Sequence[int], orders: Sequence[int]
-) -> Iterator[tuple[int, np.ndarray]]:
-    used = np.flatnonzero(rows.any(axis=0))
-    planes = slice(int(used[0]), int(used[-1]) + 1)
-    for value, score in scores(planes):
-        along_depth = _apply_operator(rows[:, planes], score, axis=0)
-        yield value, resample(along_depth, shape, orders)
+    `scores` are pairs of class and score, classes ascending: only one score is in memory at a time.
+    """
+    scores = iter(scores)
+    first, score = next(scores)
+    best, winner = score.copy(), np.full(score.shape, first, dtype)
+    for value, score in scores:
+        # A later class is a larger number: far faster than to write where a mask says so.
+        np.maximum(winner, np.multiply(score > best, value, dtype=dtype), out=winner)
+        np.maximum(best, score, out=best)
+    return winner

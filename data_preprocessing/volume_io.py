@@ -41,16 +41,16 @@ def read_image(paths: tuple[Path, ...], finite: bool = True) -> Volume:
     Raises UserError when a file is damaged, the channel files disagree in geometry or, unless `finite` is false, there
     is NaN or Inf in one.
     """
-    first, grid = open_nifti(paths[0])
-    volume = _volume(paths[0], first, grid, finite)
+    volume = _volume(paths[0], *open_nifti(paths[0]), finite)
     if len(paths) == 1:
         return volume
-    others = [_channel_file(path, first, finite) for path in paths[1:]]
+    others = [_channel_file(path, volume.source, finite) for path in paths[1:]]
     return replace(volume, array=np.concatenate([volume.array, *others], axis=file_format.AXES_OF_SPACE))
 
 
 def volume_of(image: NiftiImage, name: str, finite: bool = True) -> Volume:
     """Returns an image in memory, or opened by nibabel, as `read_image` does a file; `name` stands in for its path."""
+    refuse(Path(name), *file_format.check_format(image.header))
     with np.errstate(all="ignore"):  # a header can hold any number
         pixdim = np.array(image.header["pixdim"][1:4], np.float64)
     return _volume(Path(name), image, geometry.Grid(spatial_shape(image), image.affine, image.header, pixdim), finite)
@@ -196,5 +196,5 @@ def _on_grid(voxels: np.ndarray, source: NiftiImage, intent: str) -> NiftiImage:
     header = source.header.copy()
     header.set_data_dtype(voxels.dtype)
     header.set_intent(intent)
-    # No affine given: nibabel then keeps sform, qform and both codes as they stand in the header.
-    return type(source)(voxels, None, header)
+    # An affine that is the header's own: nibabel then keeps sform, qform and both codes as they stand there.
+    return type(source)(voxels, source.affine, header)

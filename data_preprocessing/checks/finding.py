@@ -39,9 +39,9 @@ class Row(IntEnum):
     UNLIKELY_SPACING = 23  # warning
     CHANNEL_COUNT = 27  # error
     TOO_MANY_AXES = 28  # error: over four axes do not map to channels
-    SINGLE_SLICE = 29  # error for a 3D network
+    SINGLE_SLICE = 29  # error for a 3D network, warning at prediction
     VOXEL_TYPE = 30  # error: RGB, complex or unknown
-    NOT_FINITE = 31  # error: NaN or infinity in an image to train on
+    NOT_FINITE = 31  # error: NaN or infinity in an image to train on; warning at prediction
     CONSTANT = 32  # warning: all voxels of a channel are the same
     NOT_HOUNSFIELD = 33  # warning: CT by its modality, but not by its values
     LABEL_SHAPE = 35  # error: labels are never resized
@@ -52,6 +52,7 @@ class Row(IntEnum):
     NEGATIVE_LABEL = 42  # error: also NaN or infinity
     ABSENT_CLASS = 43  # warning: a declared class that no case has
     NO_FOREGROUND = 45  # error where no case has any; single cases without are fine
+    MEMORY = 48  # warning at prediction: a case may take more than is free
     LISTING = 49  # error: dataset.json is malformed, or lists a file that is not there; warning: a wrong numTraining
     FEW_CASES = 50  # error: fewer than cross-validation has folds
     LISTED_TWICE = 51  # warning: a case listed again, or for testing too; error: two cases of one name

@@ -1,7 +1,7 @@
-"""The network as a function on NumPy patches, with test-time augmentation."""
+"""The networks of one configuration as one function on NumPy patches, with test-time augmentation."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -9,31 +9,70 @@ import tensorflow as tf
 
 from nnunet_tf.inference.sliding_window import Forward
 
+LANES = 2  # passes that may run side by side: as fast as all of them, at a fraction of the memory
 
-def make_forward(network: keras.Model, dim: int, test_time_augmentation: bool) -> Forward:
-    """Returns the function from patches `(N, D, H, W, C)` to logits `(N, D, H, W, classes)`, float32.
+Flip = tuple[int, ...]
+"""Spatial axes of the network's input that are turned round, 0 the first."""
 
-    With test-time augmentation the logits are the mean over all flips of the patch (8 in 3D, 4 in 2D). For a 2D network
-    the patches have depth 1.
+
+def make_forward(
+    networks: Sequence[keras.Model],
+    flips: Sequence[Flip] = ((),),
+    with_variance: bool = False,
+    regions: bool = False,
+) -> Forward:
+    """Returns the function from patches `(N, *patch, C)` to scores `(N, outputs, *patch)`, float32.
+
+    The scores are the logits, averaged over all networks and flips, channels first as the blending wants them. With
+    `with_variance` as many channels follow: the variance of each output's probability over networks and flips, the
+    probability by softmax, or by sigmoid for `regions`. For a 2D network the patches have depth 1.
     """
-    subsets = flip_subsets(dim) if test_time_augmentation else [()]
+    flat = len(networks[0].input_shape) == 4
+    signature = tf.TensorSpec((None, *networks[0].input_shape[1:]), tf.float32)
+    passes = list(itertools.product(networks, flips))
 
-    @tf.function(reduce_retracing=True)
-    def logits(patches: tf.Tensor) -> tf.Tensor:
-        flipped = [tf.reverse(patches, axes) if axes else patches for axes in subsets]
-        predictions = [network(patch, training=False) for patch in flipped]
-        restored = [tf.reverse(each, axes) if axes else each for each, axes in zip(predictions, subsets, strict=True)]
-        return tf.add_n(restored) / len(restored)
+    @tf.function(input_signature=[signature])
+    def scores(patches: tf.Tensor) -> tf.Tensor:
+        logits: list[tf.Tensor] = []
+        for network, flip in passes:
+            with tf.control_dependencies(logits[-LANES : len(logits) - LANES + 1]):
+                logits.append(_flipped(network, tf.identity(patches), [axis + 1 for axis in flip]))
+        result = tf.add_n(logits) / len(logits)
+        if with_variance:
+            result = tf.concat([result, _variance(map(tf.sigmoid if regions else tf.nn.softmax, logits))], axis=-1)
+        return tf.transpose(result, [0, len(signature.shape) - 1, *range(1, len(signature.shape) - 1)])
 
     def forward(patches: np.ndarray) -> np.ndarray:
-        if dim == 2:
-            return logits(tf.constant(patches[:, 0])).numpy()[:, np.newaxis]
-        return logits(tf.constant(patches)).numpy()
+        result = scores(tf.constant(patches[:, 0] if flat else patches))
+        with tf.device("CPU:0"):
+            # Through the buffer protocol: numpy() would copy the largest array there is.
+            result = np.asarray(memoryview(tf.identity(result)))
+        return result[:, :, np.newaxis] if flat else result
 
     return forward
 
 
-def flip_subsets(dim: int) -> list[Sequence[int]]:
-    """Returns all sets of spatial axes, of a batch `(N, *spatial, C)`, that a patch can be flipped along."""
-    axes = range(1, dim + 1)
-    return [subset for count in range(dim + 1) for subset in itertools.combinations(axes, count)]
+def flip_subsets(axes: Iterable[int]) -> list[Flip]:
+    """Returns all subsets of `axes`, the empty one first.
+
+    >>> flip_subsets((0, 2))
+    [(), (0,), (2,), (0, 2)]
+    """
+    axes = tuple(axes)
+    return [subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count)]
+
+
+def _flipped(network: keras.Model, patches: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
+    if not axes:
+        return tf.cast(network(patches, training=False), tf.float32)
+    return tf.reverse(tf.cast(network(tf.reverse(patches, axes), training=False), tf.float32), axes)
+
+
+def _variance(values: Iterable[tf.Tensor]) -> tf.Tensor:
+    """The variance over `values`, by Welford's running update: what they have in common does not cancel."""
+    mean = spread = count = 0
+    for count, value in enumerate(values, start=1):
+        difference = value - mean
+        mean = mean + difference / count
+        spread = spread + difference * (value - mean)
+    return spread / count

@@ -1,11 +1,17 @@
-"""The folder of one trained model: where it is, and what it was built for."""
+"""The files of trained models: where they are, and what they were built for."""
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
-from data_preprocessing.plan import Plan, read_plan
+from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
+from nnunet_tf.inference.package_file import unpack_package
+from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, Postprocessing, read_postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
 
 WEIGHTS_NAME = "model.weights.h5"  # of the best validated epoch
@@ -13,8 +19,48 @@ LAST_WEIGHTS_NAME = "last.weights.h5"  # of the last epoch
 NETWORK_NAME = "network.json"
 VALIDATION_NAME = "validation.json"  # scores of the best epoch
 
+MODEL_NAMES = (PLAN_NAME, NETWORK_NAME, WEIGHTS_NAME)  # what prediction cannot do without
+PACKAGED = re.compile(f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_NAMES, POSTPROCESSING_NAME)))})")
 
 REMEDY = "train one with train.py, or name another with --model"
+
+Checkpoint = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """One model: `weights` is a file of `folder`; `postprocessing` is None where none was found on validation."""
+
+    plan: Plan
+    network: NetworkSettings
+    weights: Path
+    postprocessing: Postprocessing | None
+    folder: Path
+
+
+def open_models(
+    path: Path, folds: Sequence[FoldName] | None = None, checkpoint: Checkpoint = "best"
+) -> list[ModelFiles]:
+    """Returns the models at `path`: a model's folder, a folder of folds, or a package of either; one entry a fold.
+
+    Without `folds`, all that are numbered, or `fold_all` where none is. A package is checked and unpacked into a
+    temporary folder that is removed when the process ends. Of several folds, each entry has the postprocessing kept
+    beside their folders; of one fold, its own or else that one.
+
+    Raises UserError, naming the file, where a model is missing or incomplete, or a package is damaged.
+    """
+    packed = path.is_file()
+    if packed and checkpoint == "last":
+        raise UserError(f"{path}: packages hold the weights of the best epoch alone; leave out --checkpoint last")
+    folders = _fold_folders(path, unpack_package(path, PACKAGED) if packed else path, folds)
+    beside = read_postprocessing(folders[0].parent) if is_fold(folders[0]) else None
+    weights = WEIGHTS_NAME if checkpoint == "best" else LAST_WEIGHTS_NAME
+    models = []
+    for folder in folders:
+        own = read_postprocessing(folder) if len(folders) == 1 else None
+        plan, network = read_model_plan(folder, weights), read_network_settings(folder)
+        models.append(ModelFiles(plan, network, folder / weights, own or beside, folder))
+    return models
 
 
 def model_folder(results: Path, name: str, fold: FoldName) -> Path:
@@ -22,9 +68,14 @@ def model_folder(results: Path, name: str, fold: FoldName) -> Path:
     return results / name / f"fold_{fold}"
 
 
-def read_model_plan(folder: Path) -> Plan:
-    """Returns the plan of a trained model; raises UserError when the folder holds none."""
-    for path in (folder, folder / WEIGHTS_NAME):
+def is_fold(folder: Path) -> bool:
+    """Returns whether a folder is named as that of a fold."""
+    return re.fullmatch(r"fold_([0-9]+|all)", folder.name) is not None
+
+
+def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME) -> Plan:
+    """Returns the plan of a trained model; raises UserError when the folder holds none, or no `weights`."""
+    for path in (folder, folder / weights):
         if not path.exists():
             raise UserError(f"{path}: there is no trained model; {REMEDY}")
     return read_plan(folder, REMEDY)
@@ -33,3 +84,23 @@ def read_model_plan(folder: Path) -> Plan:
 def read_network_settings(folder: Path) -> NetworkSettings:
     """Returns what the network was built with beside its plan; raises UserError when the folder does not say."""
     return read_model(folder / NETWORK_NAME, NetworkSettings, REMEDY)
+
+
+def _fold_folders(path: Path, home: Path, folds: Sequence[FoldName] | None) -> list[Path]:
+    """The folders to read in `home`, where what the user calls `path` lies."""
+    found = {folder.name: folder for folder in home.glob("fold_*") if folder.is_dir() and is_fold(folder)}
+    wanted = None if folds is None else [f"fold_{fold}" for fold in dict.fromkeys(folds)]
+    if not found:
+        if wanted not in (None, [home.name]):
+            raise UserError(f"{path}: holds one model and no folds; leave out --fold, or name the folder of its folds")
+        return [home]
+    if wanted is None:
+        numbered = sorted((name for name in found if name != "fold_all"), key=lambda name: int(name[5:]))
+        wanted = numbered or ["fold_all"]
+    for name in wanted:
+        if name not in found:
+            there = ", ".join(sorted(each.removeprefix("fold_") for each in found))
+            raise UserError(
+                f"{path / name}: there is no trained model, only of fold {there}; train it, or change --fold"
+            )
+    return [found[name] for name in wanted]

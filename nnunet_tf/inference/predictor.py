@@ -1,75 +1,219 @@
-"""A trained model, ready to segment scans."""
+"""Trained models, ready to segment scans. Import this module freely: TensorFlow is imported when a model is loaded."""
 
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast, overload
 
-import keras
+import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 
-from data_preprocessing.dataset import Case
+from data_preprocessing.dataset import Case, find_images
 from data_preprocessing.errors import UserError
+from data_preprocessing.nifti_file import NiftiImage, case_name
 from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import place, prepare_image, read_case
-from data_preprocessing.volume_io import write_label
-from nnunet_tf.inference.forward import make_forward
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME, read_network_settings
-from nnunet_tf.inference.restore import restore
-from nnunet_tf.inference.sliding_window import BlendMode, sliding_window
-from nnunet_tf.networks.unet import build_network
+from data_preprocessing.volume_io import Volume, label_image
+from nnunet_tf.choices import FoldName
+from nnunet_tf.inference.inputs import read_scan, scan_of, sentence
+from nnunet_tf.inference.model_folder import WEIGHTS_NAME, Checkpoint, read_network_settings
+from nnunet_tf.inference.models import ModelSource, common_postprocessing, configurations, gather
+from nnunet_tf.inference.postprocessing import Postprocessing, apply
+from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
+from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.runtime.device import Device, start_tensorflow
 
-WINDOWS_AT_ONCE = {2: 16, 3: 1}
+if TYPE_CHECKING:
+    import keras
+
+    from nnunet_tf.inference.ensemble import Prediction, Wanted
+
+AXES = "zyx"  # of the RAS+ volume: foot to head, back to front, left to right
+
+SomePredictor = TypeVar("SomePredictor", bound="Predictor")
 
 
 class Predictor:
-    """Segments images with one network; preprocessing is that of the network's own plan."""
+    """Segments scans with one model or several: folds average their logits, configurations their probabilities.
+
+    ::
+
+        from nnunet_tf import Predictor
+
+        predictor = Predictor("results/task04_3d", tta=True)
+        labels = predictor("scan.nii.gz")  # a nibabel image on the scan's grid
+        labels.to_filename("labels.nii.gz")
+        labels = predictor(voxels, affine=affine)  # NumPy in, NumPy out
+
+    `model` is a fold's folder, a folder of folds (`folds` chooses among them), a package (model.zip), or a sequence of
+    these. `tta` averages over all flips, `tta_axes` over those along some axes only: "zy" keeps left and right apart.
+    `window_batch` is the number of windows at once, found by itself where None. Preprocessing is that of each model's
+    own plan, postprocessing what validation decided on.
+
+    Raises UserError when a model is missing, incomplete or does not fit the others, or there is no such device.
+    """
 
     def __init__(
         self,
-        network: keras.Model,
+        model: ModelSource | Sequence[ModelSource],
+        *,
+        folds: Sequence[FoldName] | None = None,
+        tta: bool = False,
+        tta_axes: str | None = None,
+        overlap: float = 0.5,
+        blend_mode: BlendMode = "gaussian",
+        window_batch: int | None = None,
+        device: Device = "auto",
+        amp: bool = False,
+        checkpoint: Checkpoint = "best",
+        postprocessing: bool = True,
+    ) -> None:
+        files = gather(model, folds, checkpoint)
+        start_tensorflow(device, amp)
+        members = [
+            (group[0].plan, [_load(each.plan, each.network, each.weights) for each in group])
+            for group in configurations(files)
+        ]
+        chosen = common_postprocessing(files) if postprocessing else None
+        self._assemble(members, tta_axes or (AXES if tta else ""), overlap, blend_mode, window_batch, chosen)
+
+    @classmethod
+    def of_network(
+        cls: type[SomePredictor],
+        network: "keras.Model",
         plan: Plan,
+        *,
         tta: bool = False,
         overlap: float = 0.5,
         blend_mode: BlendMode = "gaussian",
+        window_batch: int | None = None,
+    ) -> SomePredictor:
+        """Returns the predictor of a network in memory, whose weights may change between predictions."""
+        predictor = cls.__new__(cls)
+        predictor._assemble([(plan, [network])], AXES if tta else "", overlap, blend_mode, window_batch, None)
+        return predictor
+
+    def _assemble(
+        self,
+        members: "Sequence[tuple[Plan, Sequence[keras.Model]]]",
+        tta_axes: str,
+        overlap: float,
+        blend_mode: BlendMode,
+        window_batch: int | None,
+        postprocessing: Postprocessing | None,
     ) -> None:
-        self.plan, self.overlap, self.blend_mode = plan, overlap, blend_mode
-        self.patch_size = plan.patch_size if plan.dim == 3 else (1, *plan.patch_size)
-        self.forward = make_forward(network, plan.dim, tta)
+        from nnunet_tf.inference.ensemble import Ensemble, Member
+
+        self.plans = tuple(plan for plan, _ in members)
+        self.postprocessing = postprocessing
+        options = WindowOptions(overlap, blend_mode, window_batch)
+        together = [Member(plan, tuple(networks)) for plan, networks in members]
+        self.ensemble = Ensemble(together, options, _flipped_axes(tta_axes))
+
+    @overload
+    def __call__(self, image: np.ndarray, affine: np.ndarray) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, image: str | Path | Sequence[str | Path] | SpatialImage) -> NiftiImage: ...
+
+    def __call__(
+        self, image: str | Path | Sequence[str | Path] | SpatialImage | np.ndarray, affine: np.ndarray | None = None
+    ) -> NiftiImage | np.ndarray:
+        """Returns the label numbers of a scan, on its own voxel grid, as the kind of thing that was given.
+
+        A path, or one a channel, and a nibabel image give a nibabel image. An array is as nibabel has it, `(i, j, k)`
+        or `(i, j, k, channel)`, with the `affine` (4, 4) to millimetres, RAS+; it gives an array `(i, j, k)`. What is
+        odd about a scan is warned of (UserWarning). Raises UserError when it is damaged or has other channels.
+        """
+        volume = self._volume(image, affine)
+        for finding in volume.findings:
+            warnings.warn(sentence(finding), stacklevel=2)
+        labels = label_image(self.predict(volume).labels, volume.source)
+        return np.asarray(labels.dataobj) if isinstance(image, np.ndarray) else labels
+
+    def predict(
+        self, volume: Volume, wanted: "Wanted | None" = None, progress: Callable[[int, int], None] | None = None
+    ) -> "Prediction":
+        """Returns what `Ensemble.predict` finds in a volume that was read by `read_scan`, postprocessed.
+
+        Raises UserError where the device has too little memory for the windows.
+        """
+        import tensorflow as tf
+
+        from nnunet_tf.inference.ensemble import Wanted
+
+        try:
+            prediction = self.ensemble.predict(volume, wanted or Wanted(), progress)
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(
+                "the device has no memory left for the windows; use --sw-batch-size 1 (window_batch), or --device cpu"
+            ) from None
+        if self.postprocessing is None:
+            return prediction
+        return replace(prediction, labels=apply(prediction.labels, self.postprocessing))
 
     def logits(self, prepared: np.ndarray) -> np.ndarray:
-        """Returns the logits `(D, H, W, outputs)` of a prepared image `(D, H, W, C)`."""
-        return sliding_window(
-            prepared,
-            self.patch_size,
-            self.forward,
-            self.plan.outputs,
-            self.overlap,
-            self.blend_mode,
-            WINDOWS_AT_ONCE[self.plan.dim],
-        )
+        """Returns the logits `(D, H, W, outputs)`, float32, of an image `(D, H, W, C)` prepared as the first plan says.
 
-    def predict_file(self, case: Case, output: Path) -> None:
-        """Writes the segmentation of a case to `output`, on the voxel grid and under the header of its (first) image.
-
-        Raises UserError when the image is damaged or its channels are not the model's; nothing is written then.
+        Those of the first configuration, averaged over its folds.
         """
-        volume = read_case(case, self.plan)
-        placement = place(volume, self.plan)
-        logits = self.logits(prepare_image(volume, placement, self.plan))
-        write_label(output, restore(logits, placement, self.plan), volume.source)
+        return self.ensemble.logits(prepared)
+
+    def _volume(
+        self, image: str | Path | Sequence[str | Path] | SpatialImage | np.ndarray, affine: np.ndarray | None
+    ) -> Volume:
+        if isinstance(image, np.ndarray):
+            return scan_of(_as_nifti(image, affine), self.plans, "array")
+        if isinstance(image, SpatialImage):
+            known = isinstance(image, nib.Nifti1Image | nib.Nifti2Image)
+            nifti = cast(NiftiImage, image if known else nib.Nifti1Image.from_image(image))
+            return scan_of(nifti, self.plans, image.get_filename() or "image")
+        if not isinstance(image, str | Path):
+            paths = tuple(map(Path, image))
+            return read_scan(Case(case_name(paths[0]), paths), self.plans)
+        cases = find_images(Path(image), len(self.plans[0].channels))
+        if len(cases) != 1:
+            raise UserError(f"{image}: holds {len(cases)} scans; give one at a time, or use predict.py")
+        return read_scan(cases[0], self.plans)
 
 
-def load_network(folder: Path, plan: Plan, weights: str = WEIGHTS_NAME) -> keras.Model:
+def load_network(folder: Path, plan: Plan, weights: str = WEIGHTS_NAME) -> "keras.Model":
     """Returns the network of a model folder with the weights of one of its files.
 
     Raises UserError when they are damaged or do not fit the plan.
     """
-    path = folder / weights
-    settings = read_network_settings(folder).model_copy(update={"deep_supervision": False})
-    network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, settings)
+    return _load(plan, read_network_settings(folder), folder / weights)
+
+
+def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model":
+    from nnunet_tf.networks.unet import build_network
+
+    plain = settings.model_copy(update={"deep_supervision": False})
+    network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, plain)
     try:
         with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it refuses
-            network.load_weights(path)
+            network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition(". ")[0].partition("\n")[0]
-        raise UserError(f"{path}: does not hold this network's weights ({reason}); train the model again") from None
+        raise UserError(f"{weights}: does not hold this network's weights ({reason}); train the model again") from None
     return network
+
+
+def _as_nifti(voxels: np.ndarray, affine: np.ndarray | None) -> NiftiImage:
+    remedy = "give affine=, the (4, 4) matrix from its voxels to millimetres, or a nibabel image"
+    if affine is None or np.shape(affine) != (4, 4):
+        raise UserError(f"array: has no place in space; {remedy}")
+    try:
+        with np.errstate(all="ignore"):
+            return nib.Nifti1Image(voxels.astype(np.float32), affine)
+    except (HeaderDataError, ValueError, TypeError):
+        raise UserError(f"array: its affine is singular; {remedy}") from None
+
+
+def _flipped_axes(names: str) -> tuple[int, ...]:
+    """Axes of the volume `(z, y, x)` from letters such as "zy"."""
+    unknown = set(names) - set(AXES)
+    if unknown:
+        raise UserError(f"tta_axes {names}: {', '.join(sorted(unknown))} is no axis; name some of z, y and x")
+    return tuple(index for index, name in enumerate(AXES) if name in names)

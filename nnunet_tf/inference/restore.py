@@ -1,61 +1,51 @@
-"""From the logits of the network's grid to label numbers on the scan's own."""
+"""From the scores on the network's grid to those on the scan's, a plane at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from data_preprocessing.plan import Plan, Region
-from data_preprocessing.prepare import Placement, restore_label
-from data_preprocessing.resample import LINEAR, SLAB_VOXELS, interpolation_orders, last_positive, likeliest_class
+from data_preprocessing.resample import PlaneResampler
+from nnunet_tf.inference.rolling_mean import Slab
 
 
-def classes_on_grid(
-    logits: np.ndarray, shape: Sequence[int], orders: Sequence[int], slab_voxels: int = SLAB_VOXELS
-) -> np.ndarray:
-    """Returns the likeliest class `(D, H, W)` of `logits` `(d, h, w, classes)` resampled to `shape`.
+class RestoredPlanes:
+    """The planes of the cropped scan, resampled from `slabs` of scores that come in order.
 
-    The type is uint8, uint16 past 256 classes; `orders` are the spline orders of the axes, 0 or 1.
-    """
-    classes = logits.shape[3]
-
-    def scores(planes: slice) -> Iterator[tuple[int, np.ndarray]]:
-        for index in range(classes):
-            yield index, np.ascontiguousarray(logits[planes, ..., index])
-
-    dtype = np.uint8 if classes <= 256 else np.uint16
-    return likeliest_class(scores, logits.shape[:3], shape, orders, dtype, slab_voxels)
-
-
-def regions_on_grid(
-    logits: np.ndarray,
-    shape: Sequence[int],
-    orders: Sequence[int],
-    regions: Sequence[Region],
-    slab_voxels: int = SLAB_VOXELS,
-) -> np.ndarray:
-    """Returns label numbers `(D, H, W)` from region `logits` `(d, h, w, regions)` resampled to `shape`, unsigned.
-
-    Where several regions are predicted (sigmoid over 0.5: logit over 0), the last one's value is written; 0 where none
-    is. `orders` are the spline orders of the axes, 0 or 1. Source: nnU-Net v2, documentation/region_based_training.md.
+    Beside the present slab only those planes of earlier ones are kept that are still needed: usually one. The scores
+    are resampled before anything is put into the full shape: the other way round shifts the result.
     """
 
-    def scores(planes: slice) -> Iterator[tuple[int, np.ndarray]]:
-        for index, region in enumerate(regions):
-            yield region.value, np.ascontiguousarray(logits[planes, ..., index])
+    def __init__(self, slabs: Iterator[Slab], resampler: PlaneResampler) -> None:
+        self._slabs, self._resampler = slabs, resampler
+        self._kept: dict[int, np.ndarray] = {}  # by source plane: (channels, rows, W)
+        self._first, self._slab = 0, np.empty((0, 0, 0, 0), np.float32)
+        first_and_weights = [resampler.sources(index) for index in range(resampler.depth)]
+        self._last = np.array([first + len(weights) - 1 for first, weights in first_and_weights])
 
-    dtype = np.min_scalar_type(max(region.value for region in regions))
-    return last_positive(scores, logits.shape[:3], shape, orders, dtype, slab_voxels)
+    @property
+    def depth(self) -> int:
+        """How many planes there are."""
+        return self._resampler.depth
 
+    def advance(self, index: int) -> int:
+        """Makes plane `index` ready, and returns the first plane after it that is not; planes before it are gone."""
+        while self._stop <= self._last[index]:
+            needed = range(self._resampler.sources(index)[0], self._stop)
+            self._kept = {source: self._plane(source).copy() for source in needed}
+            self._first, self._slab = next(self._slabs)
+        return int(np.searchsorted(self._last, self._stop))
 
-def restore(logits: np.ndarray, placement: Placement, plan: Plan) -> np.ndarray:
-    """Returns label numbers `(z, y, x)` of the whole volume, as the data set's label files have them, or the regions'.
+    def score(self, index: int, channel: int) -> np.ndarray:
+        """Returns one channel of plane `index`, `(rows, W)`, float32. Several threads may ask at once."""
+        first, weights = self._resampler.sources(index)
+        combined = self._plane(first)[channel] * weights[0]
+        for source, weight in enumerate(weights[1:], start=first + 1):
+            combined += self._plane(source)[channel] * weight
+        return self._resampler.in_plane(combined)
 
-    The logits are resampled to the cropped shape first and only then put into zeros of the full shape: the other way
-    round shifts the result. Outside the crop everything is background.
-    """
-    orders = interpolation_orders(LINEAR, placement.spacing, placement.prepared_spacing)
-    if plan.regions:
-        return restore_label(regions_on_grid(logits, placement.cropped_shape, orders, plan.regions), placement, plan)
-    cropped = classes_on_grid(logits, placement.cropped_shape, orders)
-    numbers = np.array(plan.label_values, np.min_scalar_type(max(plan.label_values)))
-    return numbers[restore_label(cropped, placement, plan)]
+    @property
+    def _stop(self) -> int:
+        return self._first + self._slab.shape[1]
+
+    def _plane(self, source: int) -> np.ndarray:
+        return self._kept[source] if source < self._first else self._slab[:, source - self._first]

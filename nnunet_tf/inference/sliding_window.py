@@ -1,29 +1,75 @@
-"""Logits of a whole volume from a network that sees one patch."""
+"""Scores of a whole volume from a network that sees one patch, a few planes at a time."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from nnunet_tf.inference.rolling_mean import BYTES, RollingMean, Slab
+
 BlendMode = Literal["gaussian", "constant"]
 Forward = Callable[[np.ndarray], np.ndarray]
-"""Patches `(N, *patch, C)` to logits `(N, *patch, classes)`."""
+"""Patches `(N, *patch, C)` to scores `(N, channels, *patch)`, both float32; 2D patches have depth 1."""
+Corner = tuple[int, ...]
+"""Where a window starts along `(D, H, W)`; negative where the image is smaller than the patch."""
 
 SIGMA_SHARE = 1 / 8  # deviation of the Gaussian weight, of the patch size (nnU-Net, Nature Methods 2021, "Inference")
+FEWEST_PLANES = 16  # in memory at once, so that the slices of a 2D network are handed on several at a time
+AHEAD = 2  # batches computed at the same time, and while their predecessors are added up
+AHEAD_BYTES = 2**27  # of their scores; the convolutions of larger ones keep all cores busy by themselves
+BATCH_VOXELS = {"cpu": 2**16, "gpu": 2**22}  # of the windows computed at once: the fastest of those tried
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How windows cover a volume and are blended.
+
+    `batch_size` is how many windows are computed at once, found from the patch size where None. `memory` is how many
+    bytes the sums of a volume may take: past it the volume is worked on in bands, and windows that two of them share
+    are computed twice. Where None, `ensemble.SUMS_BYTES`, or less where less is free.
+    """
+
+    overlap: float = 0.5
+    blend_mode: BlendMode = "gaussian"
+    batch_size: int | None = None
+    memory: int | None = None
 
 
 def window_starts(size: int, patch: int, overlap: float) -> list[int]:
     """Returns where the windows of one axis start: evenly spread, the first at 0, the last flush with the end.
+
+    A patch of one voxel, the first axis of a 2D network, covers each voxel once.
 
     >>> window_starts(10, 4, 0.5)
     [0, 2, 4, 6]
     """
     if size <= patch:
         return [0]
+    if patch == 1:
+        return list(range(size))
     count = math.ceil((size - patch) / (patch * (1 - overlap))) + 1
     return [round(index * (size - patch) / (count - 1)) for index in range(count)]
+
+
+def window_corners(
+    shape: Sequence[int], patch_size: Sequence[int], overlap: float, rows: slice = slice(None)
+) -> list[Corner]:
+    """Returns the windows that cover `shape` `(D, H, W)`, those of the first planes first.
+
+    With `rows`, only those that see one of these rows of the second axis. A volume smaller than the patch lies centred
+    in its window, the odd voxel at the end.
+    """
+    starts = []
+    for size, patch in zip(shape, patch_size, strict=True):
+        before = max(0, patch - size) // 2
+        starts.append([start - before for start in window_starts(size, patch, overlap)])
+    first, stop, _ = rows.indices(shape[1])
+    starts[1] = [start for start in starts[1] if start < stop and start + patch_size[1] > first]
+    return list(itertools.product(*starts))
 
 
 def blend_weights(patch_size: Sequence[int], mode: BlendMode) -> np.ndarray:
@@ -43,55 +89,96 @@ def blend_weights(patch_size: Sequence[int], mode: BlendMode) -> np.ndarray:
     return narrow
 
 
+def windows_at_once(patch_size: Sequence[int], device: Literal["cpu", "gpu"]) -> int:
+    """Returns the batch size for windows of `patch_size`: the largest power of two within `BATCH_VOXELS`."""
+    return 2 ** int(math.log2(max(1, BATCH_VOXELS[device] / math.prod(patch_size))))
+
+
+def sliding_slabs(
+    image: np.ndarray,
+    patch_size: Sequence[int],
+    forward: Forward,
+    channels: int,
+    options: WindowOptions = WindowOptions(),
+    rows: slice = slice(None),
+    on_windows: Callable[[int], None] = lambda count: None,
+) -> Iterator[Slab]:
+    """Yields the scores of `image` `(D, H, W, C)` in slabs, first planes first, each valid until the next is asked for.
+
+    A slab is its first plane and the scores `(channels, d, rows, W)`, float32, overlapping windows averaged with
+    `blend_weights`; `rows` is a range of the second axis. What lies outside the image is 0 to the network.
+    `patch_size` has three entries, `(1, h, w)` for a 2D network. `on_windows` is told of each batch done. Memory: the
+    planes of one patch, `sums_bytes`.
+    """
+    shape = image.shape[:3]
+    mean = RollingMean(channels, shape, rows, planes_in_memory(shape[0], patch_size[0]))
+    weights = blend_weights(patch_size, options.blend_mode)
+    corners = window_corners(shape, patch_size, options.overlap, rows)
+    batches = list(_batches(corners, options.batch_size or 1))
+    score_bytes = channels * math.prod(patch_size) * len(batches[0]) * BYTES
+    ahead = max(1, min(AHEAD, AHEAD_BYTES // score_bytes))
+    for batch, results in _computed(image, patch_size, batches, forward, ahead):
+        for corner, scores in zip(batch, results, strict=True):
+            if not mean.holds(corner[0], patch_size[0]):
+                yield mean.finished(corner[0])
+                mean.drop(corner[0])
+            mean.add(corner, scores, weights)
+        del results, scores  # not to be kept while the next are waited for
+        on_windows(len(batch))
+    yield mean.finished(shape[0])
+
+
 def sliding_window(
     image: np.ndarray,
     patch_size: Sequence[int],
     forward: Forward,
-    classes: int,
-    overlap: float = 0.5,
-    blend_mode: BlendMode = "gaussian",
-    batch_size: int = 1,
+    channels: int,
+    options: WindowOptions = WindowOptions(),
 ) -> np.ndarray:
-    """Returns logits `(D, H, W, classes)`, float32, of `image` `(D, H, W, C)`.
-
-    `patch_size` has three entries `(1, h, w)` for a 2D network. Where the image is smaller than the patch it is padded
-    with 0, centred, the odd voxel at the end. Overlapping logits are averaged with `blend_weights`.
-    """
-    padded, inside = pad_to_patch(image, patch_size)
-    weights = blend_weights(patch_size, blend_mode)
-    total = np.zeros((*padded.shape[:3], classes), np.float32)
-    total_weight = np.zeros(padded.shape[:3], np.float32)
-    for windows in _batched(_windows(padded.shape[:3], patch_size, overlap), batch_size):
-        patches = np.stack([padded[window] for window in windows])
-        for window, logits in zip(windows, forward(patches), strict=True):
-            total[window] += logits * weights[..., np.newaxis]
-            total_weight[window] += weights
-    total /= total_weight[..., np.newaxis]
-    return total[inside]
+    """Returns the scores `(D, H, W, channels)` of `sliding_slabs`, all in one array."""
+    result = np.empty((*image.shape[:3], channels), np.float32)
+    for first, scores in sliding_slabs(image, patch_size, forward, channels, options):
+        result[first : first + scores.shape[1]] = np.moveaxis(scores, 0, -1)
+    return result
 
 
-def count_windows(shape: Sequence[int], patch_size: Sequence[int], overlap: float) -> int:
-    """Returns how many windows a volume of `shape` takes."""
-    return math.prod(len(window_starts(size, patch, overlap)) for size, patch in zip(shape, patch_size, strict=True))
+def planes_in_memory(depth: int, patch_depth: int) -> int:
+    """Returns how many planes of a volume of `depth` planes are summed up at once."""
+    return min(depth, max(patch_depth, FEWEST_PLANES))
 
 
-def pad_to_patch(image: np.ndarray, patch_size: Sequence[int]) -> tuple[np.ndarray, tuple[slice, ...]]:
-    """Returns `image` `(D, H, W, C)` padded with 0 to at least `patch_size`, and where the image lies in it."""
-    missing = [max(0, patch - size) for size, patch in zip(image.shape, patch_size, strict=False)]
-    before = [amount // 2 for amount in missing]
-    inside = tuple(slice(first, first + size) for first, size in zip(before, image.shape, strict=False))
-    if not any(missing):
-        return image, inside
-    widths = [(first, amount - first) for first, amount in zip(before, missing, strict=True)]
-    return np.pad(image, [*widths, (0, 0)]), inside
+def cut(image: np.ndarray, corner: Corner, patch_size: Sequence[int]) -> np.ndarray:
+    """Returns the window of `image` `(D, H, W, C)` at `corner`: `(*patch_size, C)`, 0 where there is no image."""
+    patch = np.zeros((*patch_size, image.shape[3]), np.float32)
+    inside = [slice(max(0, start), start + size) for start, size in zip(corner, patch_size, strict=True)]
+    seen = image[tuple(inside)]
+    before = [max(0, -start) for start in corner]
+    patch[tuple(slice(first, first + size) for first, size in zip(before, seen.shape, strict=False))] = seen
+    return patch
 
 
-def _windows(shape: Sequence[int], patch_size: Sequence[int], overlap: float) -> Iterator[tuple[slice, ...]]:
-    starts = [window_starts(size, patch, overlap) for size, patch in zip(shape, patch_size, strict=True)]
-    for corner in itertools.product(*starts):
-        yield tuple(slice(start, start + patch) for start, patch in zip(corner, patch_size, strict=True))
+def _batches(corners: Sequence[Corner], size: int) -> Iterator[list[Corner]]:
+    for start in range(0, len(corners), size):
+        yield list(corners[start : start + size])
 
 
-def _batched(windows: Iterator[tuple[slice, ...]], size: int) -> Iterator[list[tuple[slice, ...]]]:
-    while batch := list(itertools.islice(windows, size)):
-        yield batch
+def _computed(
+    image: np.ndarray, patch_size: Sequence[int], batches: Sequence[list[Corner]], forward: Forward, ahead: int
+) -> Iterator[tuple[list[Corner], np.ndarray]]:
+    """The batches, in order, with their scores; `ahead` of them are being computed."""
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting: list[tuple[list[Corner], Future[np.ndarray]]] = []
+
+        def start(batch: list[Corner]) -> None:
+            patches = np.stack([cut(image, corner, patch_size) for corner in batch])
+            waiting.append((batch, pool.submit(forward, patches)))
+
+        for batch in batches[:ahead]:
+            start(batch)
+        for index in range(len(batches)):
+            done, future = waiting.pop(0)
+            scores = future.result()
+            if index + ahead < len(batches):
+                start(batches[index + ahead])
+            yield done, scores
+            del future, scores  # as the caller does

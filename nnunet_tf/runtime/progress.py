@@ -28,8 +28,11 @@ class Tracker:
         self.start = self.last_line = time.monotonic()
         self.task = bar.add_task(title, total=total, unit=unit, note="") if bar else None
 
-    def update(self, done: int, total: int | None = None, note: str = "") -> None:
-        """Says that `done` of the total are done; `note` stands beside the bar, such as a loss."""
+    def update(self, done: float, total: int | None = None, note: str = "") -> None:
+        """Says that `done` of the total are done; `note` stands beside the bar, such as a loss.
+
+        A part of a step that is under way makes the time left exact; whole steps are shown.
+        """
         self.total = total or self.total
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=done, total=self.total, note=note)
@@ -40,7 +43,14 @@ class Tracker:
             self.last_line = now
             rate = done / max(now - self.start, 1e-9)
             left = _clock((total_now - done) / rate)
-            line = f"{self.title} {done}/{total_now}  {rate:.1f} {self.unit}/s  {left} left  {note}".rstrip()
+            line = f"{self.title} {int(done)}/{int(total_now)}  {rate:.1f} {self.unit}/s  {left} left  {note}".rstrip()
+            print(line, file=sys.stderr, flush=True)
+
+    def say(self, line: str) -> None:
+        """Prints a line on standard error, above the bar."""
+        if self.bar:
+            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
             print(line, file=sys.stderr, flush=True)
 
 

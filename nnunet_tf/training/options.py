@@ -23,7 +23,7 @@ DEFAULT_OPTIMIZER: OptimizerName = "adamw"
 LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 1e-2,  # nnU-Net (Nature Methods 2021, "Training")
     "adam": 3e-4,  # NVIDIA's nnU-Net for TensorFlow 2
-    "lion": 3e-4,  # a third to a tenth of AdamW's (Chen et al., Symbolic Discovery of Optimization Algorithms, 2023)
+    "lion": 1e-4,  # a tenth or so of AdamW's (Chen et al., Symbolic Discovery of Optimization Algorithms, 2023)
 }
 
 

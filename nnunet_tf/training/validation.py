@@ -35,7 +35,7 @@ class Validation:
 
     def __init__(self, network: keras.Model, plan: Plan, shards: Path, cases: Sequence[str], group: Group) -> None:
         self.plan, self.shards, self.cases, self.group = plan, shards, tuple(cases), group
-        self.predictor = Predictor(network, plan)
+        self.predictor = Predictor.of_network(network, plan)
         self.example: Example | None = None
 
     def scores(self) -> Summary:

@@ -7,9 +7,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from data_preprocessing.dataset import Case
 from data_preprocessing.phantom import LABELS, ORIENTATIONS, Options, sample_case, write_case
-from nnunet_tf.runtime.device import start_tensorflow
+from data_preprocessing.volume_io import save_image
 
 UNSEEN_CASES = (18, 20)  # of the demo's 24, those from 18 on are test cases
 SPACING = (1.4, 1.4, 1.6)
@@ -20,22 +19,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", type=Path)
     folder = parser.parse_args().model
-    start_tensorflow("auto", amp=False)
-    from nnunet_tf.evaluation.dice import dice
-    from nnunet_tf.evaluation.evaluate import score_case
-    from nnunet_tf.inference.model_folder import read_model_plan
-    from nnunet_tf.inference.predictor import Predictor, load_network
+    from nnunet_tf.evaluation.case import score_case
+    from nnunet_tf.evaluation.options import ScoringOptions
+    from nnunet_tf.evaluation.structures import class_structures
+    from nnunet_tf.inference.predictor import Predictor
 
-    plan = read_model_plan(folder)
-    predictor = Predictor(load_network(folder, plan), plan)
+    predictor = Predictor(folder)
     for index in UNSEEN_CASES:
         for orientation in ORIENTATIONS:
             with tempfile.TemporaryDirectory() as name:
                 image, label, output = (Path(name) / f"{kind}.nii.gz" for kind in ("image", "label", "output"))
                 write_case(sample_case(index, Options(), orientation, SPACING), image, label)
-                predictor.predict_file(Case("case", (image,)), output)
-                scores = dice(score_case(output, label, [1, 2]))
-            listed = ", ".join(f"{title} {score:.3f}" for title, score in zip(LABELS[1:], scores, strict=True))
+                save_image(output, predictor(image))
+                names = class_structures(dict(enumerate(LABELS)))
+                scores = score_case("case", output, label, names, ScoringOptions(surface=False))
+            listed = ", ".join(f"{score.structure} {score.dice or 0:.3f}" for score in scores)
             print(f"case {index} {orientation:>7}: {listed}", flush=True)
 
 

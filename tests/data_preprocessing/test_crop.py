@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.crop import bounding_box, crop, nonzero_mask, uncrop
+from data_preprocessing.crop import bounding_box, crop, nonzero_mask
 
 
 def image_with(*voxels, value=1.0, shape=(6, 7, 8), channels=1):
@@ -63,19 +63,3 @@ def test_a_dent_open_to_the_outside_is_not_filled():
 def test_crop_keeps_axes_after_those_of_the_box():
     image = np.arange(5 * 6 * 7 * 2).reshape(5, 6, 7, 2)
     np.testing.assert_array_equal(crop(image, ((1, 3), (0, 6), (4, 5))), image[1:3, :, 4:5, :])
-
-
-@pytest.mark.parametrize("channels", [(), (2,)])
-def test_uncrop_puts_a_crop_back_exactly(channels):
-    box = ((1, 4), (2, 7), (0, 3))
-    full = np.zeros((6, 7, 8, *channels), np.int16)
-    crop(full, box)[...] = np.random.default_rng(0).integers(-9, 9, (3, 5, 3, *channels))
-    back = uncrop(crop(full, box), box, (6, 7, 8))
-    np.testing.assert_array_equal(back, full)
-    assert back.dtype == full.dtype
-
-
-def test_crop_undoes_uncrop():
-    box = ((2, 5), (0, 2), (3, 4))
-    part = np.random.default_rng(0).random((3, 2, 1, 4))
-    np.testing.assert_array_equal(crop(uncrop(part, box, (6, 4, 5)), box), part)

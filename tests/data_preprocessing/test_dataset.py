@@ -245,6 +245,55 @@ def test_two_images_of_one_name_are_refused(tmp_path, files):
         find_images(tmp_path, 1)
 
 
+def test_the_first_of_its_channel_files_stands_for_a_case(tmp_path):
+    files = [tmp_path / f"p_{index:04d}.nii.gz" for index in range(2)]
+    touch(*files)
+    for source in (files[0], files):
+        assert find_images(source, 2) == [Case("p", tuple(files))]
+
+
+def test_several_files_and_folders_are_joined_each_file_once(tmp_path):
+    files = [tmp_path / "in" / "b.nii", tmp_path / "in" / "c.nii.gz", tmp_path / "a.nii"]
+    (tmp_path / "in").mkdir()
+    touch(*files)
+    cases = find_images([tmp_path / "in", files[2], files[0]], 1)
+    assert [(case.name, case.images) for case in cases] == [("a", (files[2],)), ("b", (files[0],)), ("c", (files[1],))]
+
+
+def test_a_list_names_files_and_folders_a_line_each(tmp_path):
+    (tmp_path / "in").mkdir()
+    files = [tmp_path / "in" / "b.nii", tmp_path / "with space.nii"]
+    touch(*files)
+    listed = tmp_path / "scans.txt"
+    listed.write_text(f"{files[1]}\r\n\n  {tmp_path / 'in'}  \n")
+    assert [case.images for case in find_images(listed, 1)] == [(files[0],), (files[1],)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "lists no image"),
+        (b"gone.nii\n", "gone.nii: no such file or folder; correct it in"),
+        (b"scans.txt\n", "scans.txt: no such file or folder"),
+        (b"\xff\xfe\n", "cannot be read"),
+    ],
+)
+def test_a_list_that_lists_nothing_of_use_is_refused(tmp_path, content, words):
+    listed = tmp_path / "scans.txt"
+    listed.write_bytes(content)
+    with refused("", words):
+        find_images(listed, 1)
+
+
+def test_two_files_of_one_name_in_different_folders_are_refused(tmp_path):
+    files = [tmp_path / "one" / "scan.nii", tmp_path / "two" / "scan.nii"]
+    for file in files:
+        file.parent.mkdir()
+    touch(*files)
+    with refused("", "scan is there twice"):
+        find_images(files, 1)
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     touch(tmp_path / "notes.txt")
     with refused(tmp_path, "holds no .nii.gz or .nii file"):

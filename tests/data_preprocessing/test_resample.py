@@ -7,8 +7,9 @@ from data_preprocessing.resample import (
     CUBIC,
     LINEAR,
     NEAREST,
+    PlaneResampler,
     interpolation_orders,
-    last_positive,
+    likeliest_class,
     resample,
     resample_image,
     resample_label,
@@ -201,21 +202,40 @@ def test_two_equally_coarse_axes_are_not_set_apart():
     assert interpolation_orders(3, (0.24, 1.25, 1.25), (1.0, 1.0, 1.0)) == (3, 3, 3)
 
 
-@pytest.mark.parametrize("slab_voxels", [1, 700, 10**9])
-@pytest.mark.parametrize("shape", [(17, 20, 9), (5, 11, 30), (10, 14, 12)])
-def test_the_last_value_over_zero_wins_wherever_slabs_begin(shape, slab_voxels):
-    random = np.random.default_rng(0)
-    scores = {value: ndimage.gaussian_filter(random.normal(size=(10, 14, 12)), 1.5) for value in (300, 4, 9)}
-    resized = {value: oracle(score, shape, LINEAR) for value, score in scores.items()}
-    expected = np.zeros(shape, np.uint16)
-    for value, score in resized.items():
-        expected[score > 0] = value
+@pytest.mark.parametrize("rows", [slice(None), slice(0, 4), slice(3, 9)])
+@pytest.mark.parametrize("orders", [(LINEAR,) * 3, (NEAREST, LINEAR, LINEAR), (CUBIC, CUBIC, CUBIC)])
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_plane_by_plane_and_in_bands_the_result_is_the_same(source, target, orders, rows):
+    volume = np.random.default_rng(0).random(source).astype(np.float32)
+    expected = resample(volume, target, orders)[:, rows]
+    if expected.shape[1] == 0:
+        return
+    resampler = PlaneResampler(source, target, orders, rows)
+    assert resampler.depth == target[0]
+    band = volume[:, resampler.source_rows]
+    for index in range(resampler.depth):
+        first, weights = resampler.sources(index)
+        plane = np.tensordot(weights, band[first : first + len(weights)], axes=1)
+        np.testing.assert_allclose(resampler.in_plane(plane), expected[index], atol=1e-5)
 
-    def in_planes(planes):
-        return ((value, score[planes].astype(np.float32)) for value, score in scores.items())
 
-    ours = last_positive(in_planes, (10, 14, 12), shape, (LINEAR,) * 3, np.uint16, slab_voxels)
-    clear = np.min([np.abs(score) for score in resized.values()], axis=0) > 1e-5
-    assert clear.mean() > 0.99
-    assert set(np.unique(ours)) == {0, 300, 4, 9}
-    np.testing.assert_array_equal(ours[clear], expected[clear])
+def test_a_plane_needs_at_most_two_neighbours_where_interpolation_is_linear():
+    for target in (7, 10, 23):
+        resampler = PlaneResampler((10, 3, 3), (target, 3, 3), (LINEAR,) * 3)
+        sources = [resampler.sources(index) for index in range(target)]
+        assert all(len(weights) <= 2 for _, weights in sources)
+        assert [first for first, _ in sources] == sorted(first for first, _ in sources)
+
+
+def test_a_band_needs_only_the_rows_beside_it():
+    resampler = PlaneResampler((4, 100, 4), (4, 50, 4), (LINEAR,) * 3, slice(20, 30))
+    assert resampler.source_rows == slice(40, 60)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_the_likeliest_class_is_the_first_of_the_highest_scores(dtype):
+    scores = np.random.default_rng(0).integers(0, 5, (6, 20, 30)).astype(np.float32)  # with many equals
+    classes = [0, 3, 4, 17, 90, 200]
+    winner = likeliest_class(zip(classes, scores, strict=True), dtype)
+    assert winner.dtype == dtype
+    np.testing.assert_array_equal(winner, np.array(classes)[scores.argmax(axis=0)])

@@ -12,7 +12,9 @@ from data_preprocessing.volume_io import (
     read_image,
     read_label,
     same_grid,
+    volume_of,
     write_label,
+    write_map,
 )
 
 from .samples import LAYOUTS, LPS, OBLIQUE, RAS, RAS_SHAPE, RAS_SPACING, Layout, anatomy, refused, save
@@ -316,6 +318,39 @@ def test_the_channel_file_that_has_nan_is_named(tmp_path):
     second = save(tmp_path / "case_0001.nii.gz", np.full(RAS_SHAPE, np.nan, np.float32))
     with refused(second, "NaN or Inf"):
         read_image((first, second))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_inf_are_kept_where_they_are_asked_for(tmp_path, value):
+    voxels = anatomy(dtype=np.float32)
+    voxels[1, 2, 3] = value
+    path = save(tmp_path / "case.nii.gz", voxels)
+    np.testing.assert_array_equal(read_image((path,), finite=False).array[..., 0], voxels.transpose(2, 1, 0))
+
+
+def test_what_is_odd_about_a_grid_comes_with_the_image(plain):
+    assert read_image((plain,)).findings == ()
+    patched(plain, 80, "<3f", 9, 9, 9)
+    (finding,) = read_image((plain,)).findings
+    assert (finding.level, finding.file) == ("warning", str(plain))
+    assert "its pixdim says 9 x 9 x 9 mm" in finding.problem
+
+
+@every_layout
+def test_an_image_in_memory_reads_as_its_file_does(tmp_path, layout):
+    path = save(tmp_path / "case.nii.gz", layout.voxels(anatomy()), layout.affine())
+    from_file = read_image((path,))
+    for image in (nib.load(path), nib.Nifti1Image(layout.voxels(anatomy()), layout.affine())):
+        volume = volume_of(image, "image")
+        np.testing.assert_array_equal(volume.array, from_file.array)
+        assert volume.spacing == pytest.approx(from_file.spacing)
+        assert volume.source.shape == from_file.source.shape
+
+
+def test_an_image_in_memory_is_refused_as_its_file_is():
+    for voxels, match in ((np.full(RAS_SHAPE, np.nan), "NaN"), (np.zeros(RAS_SHAPE, np.complex64), "complex")):
+        with refused("my scan", match):
+            volume_of(nib.Nifti1Image(voxels, np.eye(4)), "my scan")
 
 
 def test_channel_files_of_differing_affine_are_refused(tmp_path):
@@ -666,3 +701,30 @@ def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="reshape"):
         write_label(tmp_path / "label.nii.gz", np.ones((2, 2, 2), np.uint8), source)
     assert [path.name for path in tmp_path.iterdir()] == ["source.nii.gz"]
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_map_lies_on_its_image_in_its_own_type(tmp_path, source, shape):
+    volume = read_image((tmp_path / "source.nii.gz",))
+    values = np.random.default_rng(0).random((*volume.array.shape[:3], *shape)).astype(np.float32)
+    write_map(tmp_path / "map.nii.gz", values, volume.source)
+    found = nib.load(tmp_path / "map.nii.gz")
+    original = nib.load(tmp_path / "source.nii.gz")
+    assert found.get_data_dtype().newbyteorder("=") == np.float32
+    np.testing.assert_array_equal(found.affine, original.affine)
+    assert [int(found.header[f"{form}form_code"]) for form in "sq"] == [
+        int(original.header[f"{form}form_code"]) for form in "sq"
+    ]
+    read = read_image((tmp_path / "map.nii.gz",))
+    np.testing.assert_array_equal(read.array, values if shape else values[..., np.newaxis])
+
+
+def test_a_map_of_integers_is_scaled_by_its_unit_and_passed_on_from_the_disk(tmp_path):
+    source = load_nifti(save(tmp_path / "source.nii.gz", OBLIQUE[1].voxels(anatomy()), OBLIQUE[1].affine()))
+    on_disk = np.memmap(tmp_path / "values", np.uint16, "w+", shape=(2, *RAS_SHAPE[::-1]))
+    on_disk[:] = np.random.default_rng(0).integers(0, 65536, on_disk.shape)
+    write_map(tmp_path / "map.nii.gz", np.moveaxis(on_disk, 0, -1), source, unit=1 / 65535)
+    found = nib.load(tmp_path / "map.nii.gz")
+    assert found.header["cal_max"] == 1
+    np.testing.assert_array_equal(found.dataobj.get_unscaled(), OBLIQUE[1].voxels(on_disk.transpose(3, 2, 1, 0)))
+    assert found.get_fdata().max() <= 1 + 1e-6

@@ -1,3 +1,5 @@
+import pytest
+
 from nnunet_tf.runtime import progress
 from nnunet_tf.runtime.progress import track
 
@@ -22,3 +24,22 @@ def test_a_silent_tracker_says_nothing(capsys):
     with track("Work", total=1, unit="cases", show=False) as tracker:
         tracker.update(1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_part_of_a_step_counts_for_the_time_left_but_whole_steps_are_shown(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with track("Work", total=4, unit="cases") as tracker:
+        tracker.start -= 60
+        tracker.update(1.5)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.split()[1] == "1/4"
+    assert "1:40 left" in line
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_is_said_beside_the_progress_is_a_line_as_it_stands(capsys, monkeypatch, terminal):
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+    with track("Work", total=1, unit="cases") as tracker:
+        assert (tracker.bar is not None) == terminal
+        tracker.say("warning: [odd] " + "long " * 40)
+    assert "warning: [odd] " + "long " * 40 in capsys.readouterr().err

@@ -1,0 +1,102 @@
+"""Scans to predict, read and checked. What is odd about one comes with it, as warnings."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from data_preprocessing.checks.finding import Finding, Row, warning
+from data_preprocessing.checks.geometry import check_slices
+from data_preprocessing.checks.voxels import Intensities, check_constant, check_finite, check_hounsfield, measure
+from data_preprocessing.dataset import Case
+from data_preprocessing.memory import read_header
+from data_preprocessing.nifti_file import NiftiImage, spatial_shape
+from data_preprocessing.plan import Plan
+from data_preprocessing.prepare import check_channels, estimate_memory
+from data_preprocessing.volume_io import Volume, read_image, volume_of
+
+GIB = 2**30
+
+
+def check_headers(cases: Sequence[Case], plan: Plan) -> None:
+    """Raises UserError for the first case whose headers tell of other channels than the plan's.
+
+    A file whose header cannot be read is passed over: reading it in full will tell why.
+    """
+    for case in cases:
+        headers = [read_header(path) for path in case.images]
+        shapes = [header.get_data_shape() for header in headers if header is not None]
+        if len(shapes) == len(case.images):
+            check_channels(case.images[0], sum(math.prod(shape[3:]) for shape in shapes), plan)
+
+
+def part_of(cases: Sequence[Case], part: int, parts: int) -> list[Case]:
+    """Returns the cases of one of `parts`, counted from 1: every `parts`-th, so that all parts are equally long."""
+    return list(cases[part - 1 :: parts])
+
+
+def memory_needed(case: Case, plans: Sequence[Plan]) -> int:
+    """Returns the bytes that reading and preparing a case takes at most, by its headers."""
+    return max(estimate_memory(case, plan) for plan in plans)
+
+
+def memory_findings(case: Case, plans: Sequence[Plan], free: int) -> list[Finding]:
+    """Returns the warning about a case that may take more than the `free` bytes of memory."""
+    needed = memory_needed(case, plans)
+    if needed <= free:
+        return []
+    problem = f"takes about {needed / GIB:.1f} GiB of memory, and {free / GIB:.1f} GiB are free"
+    remedy = "it is worked on in smaller slabs; end other programs should that not do"
+    return [warning(Row.MEMORY, problem, remedy).at(case.images[0], case.name)]
+
+
+def read_scan(case: Case, plans: Sequence[Plan]) -> Volume:
+    """Returns the image of a case, finite, with all that is odd about it as `findings`.
+
+    NaN and infinity become background: the channel's lowest value in CT, which is air, else 0. Raises UserError when a
+    file is damaged or its channels are not those of the plans, which share them.
+    """
+    return _checked(read_image(case.images, finite=False), case.images, plans)
+
+
+def scan_of(image: NiftiImage, plans: Sequence[Plan], name: str = "image") -> Volume:
+    """Returns an image in memory as `read_scan` does a file; messages call it `name`."""
+    return _checked(volume_of(image, name, finite=False), (Path(name),), plans)
+
+
+def _checked(volume: Volume, paths: Sequence[Path], plans: Sequence[Plan]) -> Volume:
+    plan, shape = plans[0], spatial_shape(volume.source)
+    check_channels(paths[0], volume.array.shape[3], plan)
+    findings = list(volume.findings)
+    for found in check_slices(shape, max(plan.dim for plan in plans)):
+        findings.append(warning(found.row, found.problem, "a 2D network suits it better").at(paths[0]))
+    for index, name in enumerate(plan.channels):
+        path = paths[index] if len(paths) > 1 else paths[0]
+        channel = volume.array[..., index]
+        intensities = measure(name, channel)
+        if check_finite([intensities]):
+            findings.append(_fill(channel, plan.normalization[index].name == "ct").at(path))
+            intensities = measure(name, channel)
+        findings += [found.at(path) for found in _check_values(intensities)]
+    return replace(volume, findings=tuple(findings))
+
+
+def _check_values(intensities: Intensities) -> list[Finding]:
+    return [*check_constant(intensities), *check_hounsfield(intensities)]
+
+
+def _fill(channel: np.ndarray, is_ct: bool) -> Finding:
+    """Makes background of the voxels `(z, y, x)` that are no numbers, in place."""
+    finite = np.isfinite(channel)
+    count = finite.size - np.count_nonzero(finite)
+    value = float(channel.min(where=finite, initial=np.inf)) if is_ct and count < finite.size else 0.0
+    channel[~finite] = value
+    problem = f"{count} voxel{'s are' if count != 1 else ' is'} NaN or Inf"
+    return warning(Row.NOT_FINITE, problem, f"taken for background, {value:g}")
+
+
+def sentence(finding: Finding) -> str:
+    """Returns a finding as the one line that the user sees."""
+    return f"{finding.file}: {finding.problem}; {finding.remedy}"

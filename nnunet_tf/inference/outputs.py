@@ -1,0 +1,136 @@
+"""What prediction writes for a case: where it goes, and whether it is there already."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import psutil
+
+from data_preprocessing.dataset import Case
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import make_folder, write_json
+from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage
+from data_preprocessing.plan import Plan
+from data_preprocessing.volume_io import load_label, write_label, write_map
+from nnunet_tf.runtime.command_line import raise_if_stopped
+
+if TYPE_CHECKING:
+    from nnunet_tf.inference.ensemble import Prediction, Wanted
+
+ProbabilityFiles = Literal["4d", "per-class"]
+
+SUFFIX = ".nii.gz"
+OUTPUTS_NAME = "outputs.json"  # names of the fourth axis of probability files, in order
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of one run in `folder`: a segmentation a case, and what else is wanted in folders of their own."""
+
+    folder: Path
+    plan: Plan
+    probabilities: ProbabilityFiles | None = None
+    uncertainty: bool = False
+
+    def segmentation(self, case: Case) -> Path:
+        """Returns where the label numbers of a case go."""
+        return self.folder / f"{case.name}{SUFFIX}"
+
+    def probability_files(self, case: Case) -> list[Path]:
+        """Returns where its probabilities go: one file, or one for each output of the network."""
+        home = self.folder / "probabilities"
+        if self.probabilities == "4d":
+            return [home / f"{case.name}{SUFFIX}"]
+        if self.probabilities == "per-class":
+            return [home / case.name / f"{number}_{_plain(name)}{SUFFIX}" for number, name in _outputs(self.plan)]
+        return []
+
+    def uncertainty_files(self, case: Case) -> list[Path]:
+        """Returns where entropy and spread go."""
+        kinds = ("entropy", "spread") if self.uncertainty else ()
+        return [self.folder / "uncertainty" / f"{case.name}_{kind}{SUFFIX}" for kind in kinds]
+
+    def is_done(self, case: Case) -> bool:
+        """Returns whether all that is wanted of a case is there, and its segmentation can be read."""
+        if not all(path.is_file() for path in (*self.probability_files(case), *self.uncertainty_files(case))):
+            return False
+        try:
+            load_label(self.segmentation(case))
+        except UserError:
+            return False
+        return True
+
+    def wanted(self, case: Case) -> "Wanted":
+        """Returns what to ask of the network."""
+        from nnunet_tf.inference.ensemble import Wanted
+
+        return Wanted(self._kept_on_disk(case) if self.probabilities else None, self.uncertainty)
+
+    def write(self, case: Case, prediction: "Prediction", source: NiftiImage) -> None:
+        """Writes all that is wanted, each file whole or not at all, the segmentation last.
+
+        Raises UserError where it cannot be written, and KeyboardInterrupt between files where the user stops the run.
+        """
+        try:
+            if self.probabilities and prediction.probabilities is not None:
+                self._write_probabilities(case, prediction.probabilities, source)
+            maps = (prediction.entropy, prediction.spread)
+            for path, values in zip(self.uncertainty_files(case), maps, strict=False):
+                if values is not None:
+                    raise_if_stopped()
+                    write_map(path, values, source)
+            write_label(self.segmentation(case), prediction.labels, source)
+        finally:
+            self.discard(case)
+
+    def discard(self, case: Case) -> None:
+        """Removes the probabilities that prediction keeps on disk until they are written."""
+        self._kept_on_disk(case).unlink(missing_ok=True)
+
+    def clear_leftovers(self, cases: Sequence[Case]) -> None:
+        """Removes the temporary files that a run killed on these cases has left."""
+        names = {case.name for case in cases}
+        for path in self.folder.rglob(".*.*"):
+            temporary = re.fullmatch(r"\.(\d+)\.(.+?)(_entropy|_spread)?(\.nii\.gz|\.probabilities)", path.name)
+            if temporary and temporary[2] in names and not psutil.pid_exists(int(temporary[1])):
+                path.unlink(missing_ok=True)
+
+    def _write_probabilities(self, case: Case, probabilities: np.ndarray, source: NiftiImage) -> None:
+        files = self.probability_files(case)
+        per_output = probabilities if len(files) > 1 else [np.moveaxis(probabilities, 0, -1)]
+        unit = 1 / np.iinfo(probabilities.dtype).max
+        for path, values in zip(files, per_output, strict=True):
+            raise_if_stopped()
+            write_map(path, values, source, unit)
+        if self.probabilities == "4d":
+            write_json(files[0].parent / OUTPUTS_NAME, [name for _, name in _outputs(self.plan)])
+
+    def _kept_on_disk(self, case: Case) -> Path:
+        return self.folder / f".{os.getpid()}.{case.name}.probabilities"
+
+
+def check_output(output: Path, cases: Sequence[Case]) -> None:
+    """Raises UserError where predictions cannot be written to `output`, or would overwrite the scans."""
+    if output.name.endswith(NIFTI_SUFFIXES):
+        raise UserError(f"--output {output}: is to be a folder; give {output.parent} for {output.name} to be in")
+    if any(image.resolve().parent == output.resolve() for case in cases for image in case.images):
+        raise UserError(
+            f"--output {output}: holds the scans themselves, which would be overwritten; name another folder"
+        )
+    make_folder(output)
+
+
+def _outputs(plan: Plan) -> list[tuple[int, str]]:
+    """Number in predictions and name of each output of the network."""
+    if plan.regions:
+        return [(region.value, region.name) for region in plan.regions]
+    return list(zip(plan.label_values, plan.classes, strict=True))
+
+
+def _plain(name: str) -> str:
+    """A class name without what a file name cannot hold."""
+    return re.sub(r"[^\w.+-]", "_", name)
