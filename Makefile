@@ -39,6 +39,7 @@ lock: setup ## Make the lock files in requirements/ anew from the .in files; pin
 	$(COMPILE) requirements/gpu.in requirements/runtime.in requirements/development.in -o requirements/gpu.txt
 	$(COMPILE) --no-deps requirements/horovod.in -o requirements/horovod.txt
 	$(COMPILE) --no-deps requirements/dali-tf-plugin.in -o requirements/dali-tf-plugin.txt
+	$(COMPILE) --no-deps requirements/cuda-headers.in -o requirements/cuda-headers.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
 clean: ## Remove .venv, what the demo wrote, and the tools' caches; results and the download cache stay

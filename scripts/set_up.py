@@ -30,6 +30,7 @@ from build_horovod import UserError, check_compilers
 REPOSITORY = Path(__file__).resolve().parent.parent
 REQUIREMENTS = REPOSITORY / "requirements"
 BUILD_HOROVOD = REPOSITORY / "scripts" / "build_horovod.py"
+CUDA_HEADERS = "cuda-headers"  # the lock file of what DALI's plugin includes, with and without a GPU
 VENV = REPOSITORY / ".venv"
 STAMP = VENV / "set_up_stamp"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnunet-tf"
@@ -84,7 +85,8 @@ def wheel_folder(package: str, variant: str) -> Path:
     """Name the cache folder of a built wheel: one for each TensorFlow, Python, C library and recipe."""
     locked = locked_packages(variant).items()
     linked = [item for item in locked if re.match("tensorflow|nvidia-dali|nvidia-nccl", item[0])]
-    files = [REQUIREMENTS / f"{package}.txt", *([BUILD_HOROVOD] if package == "horovod" else [])]
+    recipe = BUILD_HOROVOD if package == "horovod" else REQUIREMENTS / f"{CUDA_HEADERS}.txt"
+    files = [REQUIREMENTS / f"{package}.txt", recipe]
     key = digest(files, linked, sys.implementation.cache_tag, platform.libc_ver())
     return CACHE / "wheels" / f"{package}-{variant}-{key}"
 
@@ -135,16 +137,31 @@ def fetch_uv() -> None:
 
 
 def install_packages(environment: Path, variant: str) -> None:
-    """Make ``environment`` anew with the locked packages; no network is used if the cache holds them all."""
+    """Make ``environment`` anew with the locked packages."""
     venv.create(environment, clear=True, symlinks=True)
-    lock, python = REQUIREMENTS / f"{variant}.txt", environment / "bin" / "python"
-    command = (uv(), "pip", "sync", "--require-hashes", lock, "--python", python)
+    install_locked(environment, "sync", REQUIREMENTS / f"{variant}.txt")
+
+
+def install_locked(environment: Path, *words: str | Path) -> None:
+    """Let uv install from a lock file; no network is used if the cache holds it all."""
+    command = (uv(), "pip", *words, "--require-hashes", "--python", environment / "bin" / "python")
     # uv does not read pip's settings, and keeps apart what it has from different indexes.
     mirror = {"UV_DEFAULT_INDEX": os.environ["PIP_INDEX_URL"]} if "PIP_INDEX_URL" in os.environ else {}
     for index in ({}, mirror):
         with contextlib.suppress(CommandError):
             return run(*command, "--offline", **index)
     return run(*command, **mirror)
+
+
+def build_dali_plugin(environment: Path, wheels: Path, temporary: Path) -> None:
+    """Compile DALI's plugin; the headers of CUDA that it includes come from wheels, as not every machine has them."""
+    install_locked(environment, "install", "--no-deps", "-r", REQUIREMENTS / f"{CUDA_HEADERS}.txt")
+    (nvidia,) = environment.glob("lib/*/site-packages/nvidia")
+    # The plugin looks in CUDA_HOME/include, whose headers include crt/, which is in another wheel.
+    headers = {"CUDA_HOME": str(nvidia / "cuda_runtime"), "CPATH": str(nvidia / "cuda_nvcc" / "include")}
+    pip_wheel = (environment / "bin" / "python", "-m", "pip", "wheel", "--no-deps", "--no-build-isolation")
+    source = ("--no-cache-dir", "--require-hashes", "-r", REQUIREMENTS / "dali-tf-plugin.txt")
+    run(*pip_wheel, *source, "-w", wheels, TMPDIR=str(temporary), **headers)
 
 
 def install_wheels(environment: Path, folders: list[Path]) -> None:
@@ -164,9 +181,7 @@ def build(package: str, variant: str) -> None:
         if package == "horovod":
             run(python, BUILD_HOROVOD, "--variant", variant, "--output", wheels, TMPDIR=str(folder))
         else:
-            pip_wheel = (python, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-cache-dir")
-            lock = REQUIREMENTS / f"{package}.txt"
-            run(*pip_wheel, "--require-hashes", "-r", lock, "-w", wheels, TMPDIR=str(folder))
+            build_dali_plugin(folder / "venv", wheels, folder)
         install_wheels(folder / "venv", [wheels])
         run(python, "-c", BUILT_PACKAGES[package], variant)
         (wheel,) = wheels.iterdir()
