@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,10 +43,11 @@ def launch(workers: int, command: Sequence[str]) -> None:
     """Runs `command` (script and its arguments) in `workers` processes on this machine and waits for them.
 
     Shows the output of rank 0 as it is, and the standard error of the others with their rank before it. Raises
-    UserError when Horovod is not installed or a worker fails.
+    UserError when Horovod is not installed, the machine cannot resolve its own name, or a worker fails.
     """
     if find_spec("horovod") is None:
         raise UserError("--gpus: several workers need Horovod, which is not installed; run `make setup`")
+    _check_own_name()
     launcher = [sys.executable, "-m", "horovod.runner.launch", "--gloo", "-np", str(workers)]
     launcher += ["--start-timeout", str(START_TIMEOUT_SECONDS), sys.executable, *command]
     with subprocess.Popen(launcher, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -65,6 +67,15 @@ def launch(workers: int, command: Sequence[str]) -> None:
             "a worker failed or was killed, its last words stand above; mend that and start again, a training with "
             "--resume where an epoch was finished"
         )
+
+
+def _check_own_name() -> None:
+    """Horovod crashes without a word where the machine's name leads nowhere."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        raise UserError(f"--gpus: this machine's own name, {name}, leads nowhere; add it to /etc/hosts") from None
 
 
 def _shown(line: str) -> str | None:

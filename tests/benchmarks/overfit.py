@@ -48,7 +48,7 @@ def main() -> None:
     config = folder / "task94.yaml"
     config.write_text(CONFIG)
     start = time.monotonic()
-    places = ["--task", config, "--shards", folder / "shards"]
+    places = ["--task", config, "--nfolds", 2, "--shards", folder / "shards"]
     run("preprocess.py", *places, "--data", folder / "data")
     length = ["--epochs", options.epochs, "--fold", "all", "--augmentation", "none"]
     run("train.py", *places, "--results", folder / "results", "--amp", "--deep-supervision", *length)
@@ -61,14 +61,16 @@ def main() -> None:
 
 
 def write_dataset(folder: Path, scan: Path, labels: Path) -> None:
-    """Writes a Decathlon folder of one labelled case."""
-    for path, kind in ((scan, "imagesTr"), (labels, "labelsTr")):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, folder / kind / "ct.nii.gz")
-    numbers = np.unique(sitk.GetArrayViewFromImage(sitk.ReadImage(labels)))
-    names = {str(number): f"label {number}" if number else "background" for number in numbers.tolist()}
-    case = {"image": "./imagesTr/ct.nii.gz", "label": "./labelsTr/ct.nii.gz"}
-    description = {"modality": {"0": "CT"}, "labels": names, "training": [case], "numTraining": 1, "test": []}
+    """Writes a Decathlon folder of one labelled scan, twice: the least that two folds can be made of."""
+    training = []
+    for name in ("ct_1.nii.gz", "ct_2.nii.gz"):
+        for path, kind in ((scan, "imagesTr"), (labels, "labelsTr")):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, folder / kind / name)
+        training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    numbers = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(labels))).tolist()
+    names = {str(number): f"label {number}" if number else "background" for number in numbers}
+    description = {"modality": {"0": "CT"}, "labels": names, "training": training, "numTraining": 2, "test": []}
     (folder / "dataset.json").write_text(json.dumps(description))
 
 
@@ -84,7 +86,7 @@ def resampled(image: sitk.Image, interpolator: int) -> sitk.Image:
 
 def resampled_labels(image: sitk.Image) -> sitk.Image:
     """Returns the number, for each voxel at 1.5 mm, of the class whose linearly resampled mask is largest there."""
-    numbers = np.unique(sitk.GetArrayViewFromImage(image)).tolist()
+    numbers = np.unique(sitk.GetArrayFromImage(image)).tolist()
     masks = (resampled(sitk.Cast(image == number, sitk.sitkFloat32), sitk.sitkLinear) for number in numbers)
     labels = best = None
     for number, mask in zip(numbers, masks, strict=True):
@@ -109,7 +111,7 @@ def report(dice: dict[str, float | None], truth: Path) -> None:
     """Prints the structures above 5 ml."""
     image = sitk.ReadImage(truth)
     voxel_ml = float(np.prod(image.GetSpacing())) / 1000
-    numbers, counts = np.unique(sitk.GetArrayViewFromImage(image), return_counts=True)
+    numbers, counts = np.unique(sitk.GetArrayFromImage(image), return_counts=True)
     large = {f"label {number}": count * voxel_ml for number, count in zip(numbers, counts, strict=True) if number}
     rows = sorted((dice[name] or 0.0, name, volume) for name, volume in large.items() if volume > SMALLEST_ML)
     for score, name, volume in rows:

@@ -19,3 +19,9 @@ def test_a_failing_worker_shows_its_own_error_and_ends_the_run(tmp_path, capfd):
     with pytest.raises(UserError, match="a worker failed"):
         launch(2, [str(script)])
     assert "[worker 1] the disk is full" in capfd.readouterr().out
+
+
+def test_a_machine_that_does_not_know_its_own_name_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "nowhere.invalid")
+    with pytest.raises(UserError, match=r"nowhere.invalid, leads nowhere; add it to /etc/hosts"):
+        launch(2, [str(tmp_path / "never.py")])
