@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nnunet_tf.training.settings import TrainingSettings
 
 DEFAULT_OPTIMIZER: OptimizerName = "adamw"
+EMA_DECAY = 0.998  # the last five hundred steps or so
 # Where the optimiser is another than the one that the configs' learning rates are for.
 LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 1e-2,  # nnU-Net (Nature Methods 2021, "Training")
@@ -84,7 +85,13 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
     add("--nesterov", action=argparse.BooleanOptionalAction, default=True, help="Nesterov's momentum, of SGD")
     add("--scheduler", choices=get_args(Scheduler), default="cosine", help="course of the learning rate")
     add("--warmup-steps", type=whole_number, help="steps of linear warm-up; else 100, at most a tenth of all")
-    add("--ema", type=share, metavar="DECAY", help="score and save the moving average of the weights, such as 0.999")
+    add(
+        "--ema",
+        type=share,
+        default=EMA_DECAY,
+        metavar="DECAY",
+        help="decay of the moving average of the weights, which is what is scored and saved; 0: the weights themselves",
+    )
 
 
 def _add_run(group: argparse._ArgumentGroup) -> None:
@@ -137,7 +144,7 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
             nesterov=options.nesterov,
             scheduler=options.scheduler,
             warmup_steps=options.warmup_steps,
-            ema=options.ema,
+            ema=options.ema or None,
         ),
         augmentation=options.augmentation,
         read_roi=options.read_roi,
