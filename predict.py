@@ -82,7 +82,7 @@ def _parser() -> CommandParser:
         "--continue", dest="go_on", action="store_true", help="leave out scans whose segmentation is there already"
     )
     parser.add_argument(
-        "--part", type=_part, default=(1, 1), metavar="I/N", help="the I-th of N equal parts, for several machines"
+        "--part", type=_part, default="1/1", metavar="I/N", help="the I-th of N equal parts, for several machines"
     )
     parser.add_argument("--tta", action="store_true", help="average over all flips: slower, a little better")
     parser.add_argument("--tta-axes", metavar="AXES", help="flip along some axes only, such as zy: implies --tta")

@@ -1,5 +1,6 @@
 """Writing files so that a killed run never leaves half of one under its final name."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -46,7 +47,8 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:  # NumPy's own, of a full disk, has no strerror
         reason = error.strerror or "is the disk full?"
-        raise UserError(f"{path}: cannot be written ({reason}); make room, or name another folder") from None
+        room = "make room, or " if error.errno in (None, errno.ENOSPC, errno.EDQUOT) else ""
+        raise UserError(f"{path}: cannot be written ({reason}); {room}name another folder") from None
 
 
 def make_folder(folder: Path) -> None:

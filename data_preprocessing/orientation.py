@@ -25,6 +25,11 @@ def ras_affine(affine: np.ndarray, file_shape: tuple[int, int, int]) -> np.ndarr
     return affine @ inv_ornt_aff(io_orientation(affine), file_shape)
 
 
+def is_usable(affine: np.ndarray) -> bool:
+    """Returns whether an affine (4, 4) gives every voxel a place of its own."""
+    return bool(np.isfinite(affine).all()) and float(np.abs(np.linalg.det(affine[:3, :3]))) > 0
+
+
 def spacing_zyx(affine: np.ndarray) -> tuple[float, float, float]:
     """Returns the voxel size (mm) along `(z, y, x)` after `to_ras_zyx`: the column norms of the affine."""
     sizes = voxel_sizes(affine)

@@ -11,7 +11,7 @@ from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
 from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES, read_header
 from data_preprocessing.normalize import normalize
-from data_preprocessing.orientation import spacing_zyx
+from data_preprocessing.orientation import is_usable, spacing_zyx
 from data_preprocessing.plan import Plan
 from data_preprocessing.resample import resample_image, resample_label, resampled_shape
 from data_preprocessing.volume_io import Volume, read_image
@@ -109,7 +109,10 @@ def estimate_memory(case: Case, plan: Plan) -> int:
     """
     voxels = 0.0
     for header in filter(None, map(read_header, case.images)):
-        spacing = _in_network_order(spacing_zyx(header.get_best_affine()), plan)
+        affine = header.get_best_affine()
+        if not is_usable(affine):
+            continue
+        spacing = _in_network_order(spacing_zyx(affine), plan)
         growth = math.prod(before / after for before, after in zip(spacing, _target(spacing, plan), strict=True))
         voxels += math.prod(header.get_data_shape()) * max(1.0, growth)
     return PROCESS_BYTES + int(voxels * BYTES_PER_VOXEL * COPIES)

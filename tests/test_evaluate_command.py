@@ -107,3 +107,20 @@ def test_options_that_do_not_go_together_are_refused(options, word):
 def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):
     (tmp_path / "model.zip").touch()
     refused(run("evaluate.py", *folders, "--find-postprocessing", "--model", tmp_path / "model.zip"), "folder")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--plot", "scores.xyz"], "end its name in .png"),
+        (["--csv", "same", "--json", "same"], "give each its own file"),
+    ],
+)
+def test_files_that_cannot_be_written_as_named_are_told_before_the_work(folders, words, said):
+    refused(run("evaluate.py", *folders, *words), said)
+
+
+def test_where_all_cases_fail_each_is_named(folders, tmp_path):
+    for index in range(3):
+        save(tmp_path / "labelsTs" / f"case{index}.nii.gz", np.zeros((5, 5, 5), np.uint8))
+    refused(run("evaluate.py", *folders), *(f"case{index}.nii.gz: its voxel grid differs" for index in range(3)))

@@ -56,8 +56,9 @@ def evaluate(
     }
     cases = {outcome.name: outcome.result for outcome in outcomes if outcome.result is not None}
     if not cases:
-        first = next(iter(failed.values()))
-        raise UserError(first.reason) if first.user_error else RuntimeError(first.reason)
+        reasons = [failure.reason for failure in failed.values()]
+        all_of_users = all(failure.user_error for failure in failed.values())
+        raise UserError(" | ".join(reasons)) if all_of_users else RuntimeError("\n".join(reasons))
     if structures is None:
         cases = _with_the_same_rows(cases, options)
     result = evaluation(

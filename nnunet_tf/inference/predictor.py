@@ -22,6 +22,7 @@ from nnunet_tf.inference.models import ModelSource, common_postprocessing, confi
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
 from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
 from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.runtime.command_line import LARGEST_OVERLAP
 from nnunet_tf.runtime.device import Device, start_tensorflow
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Predictor:
         checkpoint: Checkpoint = "best",
         postprocessing: bool = True,
     ) -> None:
+        if not 0 <= overlap <= LARGEST_OVERLAP:
+            raise UserError(f"overlap {overlap:g}: is to be a share from 0 to {LARGEST_OVERLAP:g}")
         files = gather(model, folds, checkpoint)
         start_tensorflow(device, amp)
         members = [
@@ -170,6 +173,8 @@ class Predictor:
             nifti = cast(NiftiImage, image if known else nib.Nifti1Image.from_image(image))
             return scan_of(nifti, self.plans, image.get_filename() or "image")
         if not isinstance(image, str | Path):
+            if not isinstance(image, Sequence) or not image or not all(isinstance(each, str | Path) for each in image):
+                raise UserError("image: is to be a path, paths (one a channel), a nibabel image or a NumPy array")
             paths = tuple(map(Path, image))
             return read_scan(Case(case_name(paths[0]), paths), self.plans)
         cases = find_images(Path(image), len(self.plans[0].channels))
@@ -201,6 +206,8 @@ def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model"
 
 
 def _as_nifti(voxels: np.ndarray, affine: np.ndarray | None) -> NiftiImage:
+    if voxels.dtype.kind not in "biuf":
+        raise UserError(f"array: holds {voxels.dtype}; give numbers, integer or float")
     remedy = "give affine=, the (4, 4) matrix from its voxels to millimetres, or a nibabel image"
     if affine is None or np.shape(affine) != (4, 4):
         raise UserError(f"array: has no place in space; {remedy}")

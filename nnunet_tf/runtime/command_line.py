@@ -17,6 +17,7 @@ from nnunet_tf.choices import FoldName
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 TERMINATED_STATUS = 143
+LARGEST_OVERLAP = 0.95
 BROKEN_PIPE_STATUS = 141
 
 
@@ -101,7 +102,7 @@ def share(text: str) -> float:
 
 def overlap(text: str) -> float:
     """Returns the share of a window that its neighbour covers, from 0 to 0.95, from the command line."""
-    return _float_between(text, 0, 0.95, "a share from 0 to 0.95")
+    return _float_between(text, 0, LARGEST_OVERLAP, f"a share from 0 to {LARGEST_OVERLAP:g}")
 
 
 def _at_least(text: str, smallest: int) -> int:

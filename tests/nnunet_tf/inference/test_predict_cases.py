@@ -1,4 +1,5 @@
 import dataclasses
+import gzip
 from concurrent.futures import ThreadPoolExecutor
 
 import nibabel as nib
@@ -131,3 +132,17 @@ def test_one_scan_is_read_ahead_and_none_where_memory_is_short(cases, monkeypatc
             assert reading.take() == case.name
             pool.submit(lambda: None).result()  # by then the thread has done what it was asked for before
             assert len(read) == min(taken + ahead, len(cases))
+
+
+@pytest.mark.parametrize("spoilt", [np.nan, 0.0])
+def test_a_scan_with_an_impossible_affine_keeps_nobody_waiting(predictor, cases, outputs, spoilt):
+    image = nib.load(cases[1].images[0])
+    header = image.header.copy()
+    header["srow_x"], header["sform_code"] = (spoilt, 0, 0, 0), 1
+    content = np.asarray(image.dataobj).copy()
+    with open(cases[1].images[0], "wb") as stream:
+        packed = header.binaryblock + b"\0\0\0\0" + content.tobytes(order="F")
+        stream.write(gzip.compress(packed))
+    (failure,) = predict_cases(predictor, cases, outputs)
+    assert str(cases[1].images[0]) in failure
+    assert written(outputs) == ["scan_0.nii.gz", "scan_2.nii.gz", "scan_3.nii.gz"]

@@ -279,3 +279,17 @@ def test_weights_of_another_topology_are_refused_by_name(folds):
     other = tiny_plan(topology=tiny_plan().topology.model_copy(update={"features": (8, 8)}))
     with pytest.raises(UserError, match=WEIGHTS_NAME):
         load_network(home / "fold_0", other)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [(None, "image: is to be a path"), ([], "image: is to be"), (np.full((4, 4, 4), "a"), "array: holds")],
+)
+def test_what_is_no_scan_at_all_is_told(predictor, image, words):
+    with pytest.raises(UserError, match=words):
+        predictor(image, affine=np.eye(4))
+
+
+def test_an_overlap_that_never_ends_is_refused():
+    with pytest.raises(UserError, match=r"overlap 2: is to be a share"):
+        Predictor("nowhere", overlap=2)
