@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from data_preprocessing.defaults import Augmentation
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import validated
 
@@ -58,6 +59,7 @@ class TrainingDefaults(Strict):
     learning_rate: PositiveFloat = 1e-3
     batch_size_2d: PositiveInt = 64
     batch_size_3d: PositiveInt = 2
+    augmentation: Augmentation = "full"
     validate_every: NonNegativeInt = Field(default=10, description="epochs; 0: only after the last")
 
     def batch_size(self, dim: Dimensions) -> int:

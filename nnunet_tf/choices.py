@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-Augmentation = Literal["none", "basic", "full"]
+from data_preprocessing.defaults import Augmentation as Augmentation
+
 Encoder = Literal["plain", "residual"]
 Norm = Literal["instance", "batch", "group", "none"]
 Loss = Literal["dice_ce", "dice_focal"]

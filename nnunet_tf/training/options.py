@@ -45,7 +45,7 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
         help="steps an epoch; else those of the config, shared out among the workers",
     )
     add("--batch-size", type=positive_int, help="patches a step and worker; else the config says")
-    add("--augmentation", choices=get_args(Augmentation), default="full", help="random changes to patches")
+    add("--augmentation", choices=get_args(Augmentation), help="random changes to patches; else the config says")
     add(
         "--read-roi",
         action=argparse.BooleanOptionalAction,
@@ -146,7 +146,7 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
             warmup_steps=options.warmup_steps,
             ema=options.ema or None,
         ),
-        augmentation=options.augmentation,
+        augmentation=options.augmentation or defaults.augmentation,
         read_roi=options.read_roi,
         volumes=options.nvol,
         validate_every=validate_every,

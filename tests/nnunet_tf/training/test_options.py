@@ -26,6 +26,8 @@ def test_the_config_speaks_where_the_command_line_does_not(settings, small_confi
     assert (result.epochs, result.steps_per_epoch) == (defaults.epochs, defaults.steps_per_epoch)
     assert (result.batch_size, result.optimizer.learning_rate) == (defaults.batch_size_3d, defaults.learning_rate)
     assert settings("--epochs", "7").epochs == 7
+    assert result.augmentation == defaults.augmentation == "full"
+    assert settings("--augmentation", "none").augmentation == "none"
     assert settings(dim=2).batch_size == defaults.batch_size_2d
 
 
