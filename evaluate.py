@@ -132,6 +132,10 @@ def decide_postprocessing(options: argparse.Namespace) -> None:
 
 def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     """Refuses options that do not go together."""
+    if options.plot and options.plot.suffix.lower() != ".png":
+        parser.error(f"--plot {options.plot}: is to be a PNG file; end its name in .png")
+    if options.csv and options.csv == options.json:
+        parser.error(f"--csv and --json both name {options.csv}; give each its own file")
     folders = {"--predictions": options.predictions, "--labels": options.labels}
     if options.cross_validation:
         given = [name for name, folder in folders.items() if folder]
@@ -142,10 +146,6 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     missing = [name for name, folder in folders.items() if not folder]
     if missing:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
-    if options.plot and options.plot.suffix.lower() != ".png":
-        parser.error(f"--plot {options.plot}: is to be a PNG file; end its name in .png")
-    if options.csv and options.csv == options.json:
-        parser.error(f"--csv and --json both name {options.csv}; give each its own file")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
     if options.find_postprocessing and not options.model:

@@ -118,6 +118,7 @@ def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):
 )
 def test_files_that_cannot_be_written_as_named_are_told_before_the_work(folders, words, said):
     refused(run("evaluate.py", *folders, *words), said)
+    refused(run("evaluate.py", "--cross-validation", folders[1], *words), said)
 
 
 def test_where_all_cases_fail_each_is_named(folders, tmp_path):
