@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from data_preprocessing.errors import UserError
 
 LOCK_NAME = ".lock"
+
+
+class FileRecord(BaseModel):
+    """Size in bytes and SHA-256 of one file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: NonNegativeInt
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -118,6 +128,11 @@ def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "content"
         raise UserError(f"{path}: {where}: {first['msg']}; {remedy}") from None
+
+
+def file_record(path: Path) -> FileRecord:
+    """Returns size and checksum of a file."""
+    return FileRecord(size=path.stat().st_size, sha256=checksum(path))
 
 
 def checksum(path: Path) -> str:

@@ -12,6 +12,7 @@ from data_preprocessing.checks.finding import refuse
 from data_preprocessing.checks.voxels import check_declared, label_numbers
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
+from data_preprocessing.files import file_record
 from data_preprocessing.memory import free_memory
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import (
@@ -27,7 +28,6 @@ from data_preprocessing.shards import (
     CaseRecord,
     Manifest,
     ShardType,
-    file_record,
     filling,
     finish_folder,
     finished_case,

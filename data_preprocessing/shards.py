@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import checksum, kept_folder, read_model, write_array, write_model
+from data_preprocessing.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
 from data_preprocessing.task import TaskConfig
 
@@ -27,13 +27,6 @@ NO_FOREGROUND = -1
 ShardType = Literal["float32", "float16"]
 # What a shard's content depends on; a change to the rest of the plan leaves the shards as they are.
 SHARD_FIELDS = {"format", "dim", "channels", "label_values", "axis_order", "spacing", "normalization", "nonzero_mask"}
-
-
-class FileRecord(BaseModel):
-    """Size in bytes and SHA-256 of one file."""
-
-    size: int
-    sha256: str
 
 
 class CaseRecord(BaseModel):
@@ -88,11 +81,6 @@ def record_path(folder: Path, case: str) -> Path:
 def shard_key(plan: Plan, shard_type: ShardType) -> str:
     """Returns a short hash of all settings that the content of a shard depends on."""
     return hashlib.sha256((plan.model_dump_json(include=SHARD_FIELDS) + shard_type).encode()).hexdigest()[:16]
-
-
-def file_record(path: Path) -> FileRecord:
-    """Returns size and checksum of a file."""
-    return FileRecord(size=path.stat().st_size, sha256=checksum(path))
 
 
 def write_case(

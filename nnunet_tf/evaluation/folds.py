@@ -11,7 +11,7 @@ from data_preprocessing.files import read_model
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.summary import Evaluation, evaluation
-from nnunet_tf.inference.model_folder import VALIDATION_NAME
+from nnunet_tf.inference.model_folder import VALIDATION_NAME, fold_folders
 
 
 class FoldScores(BaseModel):
@@ -69,12 +69,6 @@ def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
         each.missed = sum(summary.classes[index].missed for summary in summaries)
         each.false_alarms = sum(summary.classes[index].false_alarms for summary in summaries)
     return PooledEvaluation(**dict(result), folds=over_folds(summaries))
-
-
-def fold_folders(folder: Path) -> list[Path]:
-    """Returns the folders `fold_0`, `fold_1`, ... in `folder`, by number."""
-    numbered = {path.name.removeprefix("fold_"): path for path in folder.glob("fold_*") if path.is_dir()}
-    return [numbered[number] for number in sorted(filter(str.isdecimal, numbered), key=int)]
 
 
 def _score(case: str, structure: str, value: int, dice: float | None) -> Score:

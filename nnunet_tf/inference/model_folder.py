@@ -52,7 +52,7 @@ def open_models(
     packed = path.is_file()
     if packed and checkpoint == "last":
         raise UserError(f"{path}: packages hold the weights of the best epoch alone; leave out --checkpoint last")
-    folders = _fold_folders(path, unpack_package(path, PACKAGED) if packed else path, folds)
+    folders = _chosen_folders(path, unpack_package(path, PACKAGED) if packed else path, folds)
     beside = read_postprocessing(folders[0].parent) if is_fold(folders[0]) else None
     weights = WEIGHTS_NAME if checkpoint == "best" else LAST_WEIGHTS_NAME
     models = []
@@ -86,16 +86,22 @@ def read_network_settings(folder: Path) -> NetworkSettings:
     return read_model(folder / NETWORK_NAME, NetworkSettings, REMEDY)
 
 
-def _fold_folders(path: Path, home: Path, folds: Sequence[FoldName] | None) -> list[Path]:
+def fold_folders(home: Path) -> list[Path]:
+    """Returns the folders `fold_0`, `fold_1`, ... in `home`, by number; not `fold_all`."""
+    found = [folder for folder in home.glob("fold_*") if folder.is_dir() and is_fold(folder)]
+    return sorted((folder for folder in found if folder.name != "fold_all"), key=lambda folder: int(folder.name[5:]))
+
+
+def _chosen_folders(path: Path, home: Path, folds: Sequence[FoldName] | None) -> list[Path]:
     """The folders to read in `home`, where what the user calls `path` lies."""
-    found = {folder.name: folder for folder in home.glob("fold_*") if folder.is_dir() and is_fold(folder)}
+    numbered = [folder.name for folder in fold_folders(home)]
+    found = {name: home / name for name in (*numbered, "fold_all") if (home / name).is_dir()}
     wanted = None if folds is None else [f"fold_{fold}" for fold in dict.fromkeys(folds)]
     if not found:
         if wanted not in (None, [home.name]):
             raise UserError(f"{path}: holds one model and no folds; leave out --fold, or name the folder of its folds")
         return [home]
     if wanted is None:
-        numbered = sorted((name for name in found if name != "fold_all"), key=lambda name: int(name[5:]))
         wanted = numbered or ["fold_all"]
     for name in wanted:
         if name not in found:

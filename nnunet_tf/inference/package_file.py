@@ -16,12 +16,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import IO, Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import atomic_path, make_folder, writing
+from data_preprocessing.files import FileRecord, atomic_path, make_folder, writing
 from data_preprocessing.task import Strict
 
 FORMAT = 1
@@ -35,13 +35,6 @@ UNIX = 3  # the system that these rights are for, whichever this one is
 PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
 DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
 REMEDY = "pack the model again with python -m nnunet_tf.package, or copy the file again"
-
-
-class FileRecord(Strict):
-    """What a member must be."""
-
-    size: NonNegativeInt = Field(description="bytes")
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Manifest(Strict):

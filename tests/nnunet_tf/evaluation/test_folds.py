@@ -4,7 +4,8 @@ import pytest
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import write_model
 from nnunet_tf.evaluation.dice import summarize
-from nnunet_tf.evaluation.folds import fold_folders, over_folds, pool_folds
+from nnunet_tf.evaluation.folds import over_folds, pool_folds
+from nnunet_tf.inference.model_folder import fold_folders
 
 
 def summary(*dice):
