@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from zipfile import is_zipfile
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
+from data_preprocessing.nifti_file import NIFTI_SUFFIXES
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.package_file import unpack_package
+from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, unpack_package
 from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, Postprocessing, read_postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
 
@@ -23,6 +25,7 @@ MODEL_NAMES = (PLAN_NAME, NETWORK_NAME, WEIGHTS_NAME)  # what prediction cannot 
 PACKAGED = re.compile(f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_NAMES, POSTPROCESSING_NAME)))})")
 
 REMEDY = "train one with train.py, or name another with --model"
+DAMAGED = "copy the model again, train one with train.py, or name another with --model"
 
 Checkpoint = Literal["best", "last"]
 
@@ -50,6 +53,10 @@ def open_models(
     Raises UserError, naming the file, where a model is missing or incomplete, or a package is damaged.
     """
     packed = path.is_file()
+    if packed and path.suffix != PACKAGE_SUFFIX and not is_zipfile(path):
+        is_scan = path.name.endswith(NIFTI_SUFFIXES)
+        kind = "looks like a scan, which --input is for" if is_scan else "is no model package"
+        raise UserError(f"{path}: {kind}; give --model a model's folder or a package of python -m nnunet_tf.package")
     if packed and checkpoint == "last":
         raise UserError(f"{path}: packages hold the weights of the best epoch alone; leave out --checkpoint last")
     folders = _chosen_folders(path, unpack_package(path, PACKAGED) if packed else path, folds)
@@ -78,12 +85,12 @@ def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME) -> Plan:
     for path in (folder, folder / weights):
         if not path.exists():
             raise UserError(f"{path}: there is no trained model; {REMEDY}")
-    return read_plan(folder, REMEDY)
+    return read_plan(folder, DAMAGED)
 
 
 def read_network_settings(folder: Path) -> NetworkSettings:
     """Returns what the network was built with beside its plan; raises UserError when the folder does not say."""
-    return read_model(folder / NETWORK_NAME, NetworkSettings, REMEDY)
+    return read_model(folder / NETWORK_NAME, NetworkSettings, DAMAGED)
 
 
 def fold_folders(home: Path) -> list[Path]:

@@ -25,6 +25,7 @@ from data_preprocessing.files import FileRecord, atomic_path, make_folder, writi
 from data_preprocessing.task import Strict
 
 FORMAT = 1
+PACKAGE_SUFFIX = ".zip"
 MANIFEST_NAME = "package.json"
 MANIFEST_BYTES = 2**20  # a hundred times what one of five folds takes
 COPIED_AT_ONCE = 2**20  # bytes

@@ -17,7 +17,7 @@ from data_preprocessing.plan import Plan
 from data_preprocessing.volume_io import Volume, label_image
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.inputs import read_scan, scan_of, sentence
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME, Checkpoint, read_network_settings
+from nnunet_tf.inference.model_folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
 from nnunet_tf.inference.models import ModelSource, common_postprocessing, configurations, gather
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
 from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
@@ -201,7 +201,7 @@ def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model"
             network.load_weights(weights)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).partition(". ")[0].partition("\n")[0]
-        raise UserError(f"{weights}: does not hold this network's weights ({reason}); train the model again") from None
+        raise UserError(f"{weights}: does not hold this network's weights ({reason}); {DAMAGED}") from None
     return network
 
 

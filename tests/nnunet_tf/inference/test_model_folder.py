@@ -69,6 +69,20 @@ def test_an_incomplete_fold_is_refused_by_the_missing_file(home, name):
         open_models(home)
 
 
+@pytest.mark.parametrize("name", [PLAN_NAME, NETWORK_NAME])
+def test_a_damaged_description_is_to_be_copied_again(home, name):
+    (home / "fold_1" / name).write_text("{")
+    with pytest.raises(UserError, match=f"fold_1/{name}: .*copy the model again"):
+        open_models(home / "fold_1")
+
+
+@pytest.mark.parametrize(("name", "said"), [("scan.nii.gz", "--input is for"), ("notes.txt", "no model package")])
+def test_a_file_that_is_no_package_is_refused(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(UserError, match=f"{name}: .*{said}"):
+        open_models(tmp_path / name)
+
+
 def test_a_damaged_postprocessing_is_refused(home):
     (home / POSTPROCESSING_NAME).write_text("{")
     with pytest.raises(UserError, match=f"task90_3d/{POSTPROCESSING_NAME}"):
