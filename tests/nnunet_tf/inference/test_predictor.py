@@ -267,7 +267,7 @@ def test_postprocessing_of_the_model_is_applied_unless_it_is_not_wanted(tmp_path
 
 def test_damaged_weights_are_refused_by_name(tmp_path, plan):
     (tmp_path / WEIGHTS_NAME).write_bytes(b"\x89HDF\r\n\x1a\n cut off")
-    with pytest.raises(UserError, match=f"{NETWORK_NAME}: no such file; train one"):
+    with pytest.raises(UserError, match=f"{NETWORK_NAME}: no such file; copy the model again"):
         load_network(tmp_path, plan)
     write_model(tmp_path / NETWORK_NAME, NetworkSettings())
     with pytest.raises(UserError, match=WEIGHTS_NAME):
