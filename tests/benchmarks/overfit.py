@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("scan", type=Path)
     parser.add_argument("labels", type=Path)
     parser.add_argument("--folder", type=Path, help="where to write; else a temporary folder")
-    parser.add_argument("--epochs", type=int, default=16, help="of 50 steps")
+    parser.add_argument("--epochs", type=int, default=24, help="of 50 steps")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="overfit_"))
     write_dataset(folder / "data" / "Task94_CT", options.scan, options.labels)
