@@ -144,6 +144,23 @@ def test_a_list_of_scans_is_predicted_by_several_models_with_all_there_is_to_wri
     assert spread.max() > 0
 
 
+def test_a_worker_of_a_cluster_predicts_the_same(models, scans, whole, cluster_address, tmp_path):
+    listed, folder = tmp_path / "scans.txt", tmp_path / "out"
+    good = [scans / f"scan_{number}.nii.gz" for number in range(2)]
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(good[0].read_bytes()[:-20])
+    listed.write_text("\n".join(map(str, [*good, damaged])))
+    folder.mkdir()
+    already = folder / "scan_1.nii.gz"
+    save(already, np.zeros((20, 21, 22), np.uint8), LPS.affine())
+    (folder / ".1.scan_0.nii.gz").write_bytes(b"half")  # of a worker that was killed
+    words = ["--model", models, "--input", listed, "--output", folder, "--continue"]
+    refused(run("predict.py", *words, "--backend", "dask", "--scheduler", cluster_address), str(damaged), "truncated")
+    assert not np.asarray(nib.load(already).dataobj).any()
+    assert sorted(path.name for path in folder.iterdir()) == ["scan_0.nii.gz", "scan_1.nii.gz"]
+    np.testing.assert_array_equal(voxels(folder)["scan_0.nii.gz"], whole["scan_0.nii.gz"])
+
+
 def test_odd_scans_are_warned_of_in_a_line_and_predicted(models, tmp_path):
     image = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
     image[0, 0, 0] = np.nan

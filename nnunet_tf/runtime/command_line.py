@@ -64,6 +64,40 @@ class CommandParser(argparse.ArgumentParser):
         )
         self.add_argument("--amp", action="store_true", help="mixed precision: float16 on a GPU, bfloat16 on a CPU")
 
+    def add_jobs(self) -> None:
+        """Adds `--n-jobs` and `--memory`, what `--backend processes` may use of this machine."""
+        self.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
+        self.add_argument(
+            "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
+        )
+
+    def add_backend(self) -> None:
+        """Adds `--backend` and `--scheduler`, which `check_backend` looks at."""
+        self.add_argument(
+            "--backend",
+            choices=("processes", "dask"),
+            default="processes",
+            help="dask: cases go to a cluster's workers",
+        )
+        self.add_argument("--scheduler", metavar="ADDRESS", help="of --backend dask, such as node1:8786")
+
+    def check_backend(self, options: argparse.Namespace) -> None:
+        """Refuses options that do not go with `--backend`; on a cluster all paths become absolute, for its workers."""
+        if options.backend == "processes":
+            if options.scheduler:
+                self.error("--scheduler belongs to --backend dask; add that")
+            return
+        if not options.scheduler:
+            self.error("--backend dask hands cases to a scheduler; name it with --scheduler, such as node1:8786")
+        for name in ("n_jobs", "memory"):
+            if getattr(options, name, None) != self.get_default(name):
+                self.error(f"--{name.replace('_', '-')} is for --backend processes; on a cluster its workers decide")
+        for name, value in vars(options).items():
+            if isinstance(value, Path):
+                setattr(options, name, value.absolute())
+            elif isinstance(value, list):
+                setattr(options, name, [each.absolute() if isinstance(each, Path) else each for each in value])
+
 
 def whole_number(text: str) -> int:
     """Returns a whole number, 0 or more, from the command line."""
