@@ -1,5 +1,6 @@
 """Jobs on the machines of a Dask cluster. Import this module freely: Dask is imported when one is connected to."""
 
+import asyncio
 import logging
 import pickle
 import time
@@ -65,11 +66,13 @@ class DaskCluster:
         waiting = deque(sorted(jobs, key=lambda job: -job.memory))
         running: dict[Future, Job[Result]] = {}
         ended: SimpleQueue[Future] = SimpleQueue()
+        threads, look_again = 0, 0.0
         try:
             while waiting or running:
                 with self._connected():
+                    if time.monotonic() >= look_again:
+                        threads, look_again = self._threads(), time.monotonic() + LOOK_AGAIN_SECONDS
                     # No more than there are threads: Dask blames a worker's death on all that was queued there too.
-                    threads = self._threads()
                     while waiting and len(running) < threads:
                         job = waiting.popleft()
                         future = self._submit(job)
@@ -93,10 +96,15 @@ class DaskCluster:
         return threads
 
     def _submit(self, job: Job[Result]) -> "Future":
+        # A local function travels by value, so that the scheduler, which opens it, needs none of this project's code.
+        def call(work: bytes) -> object:
+            function, arguments = pickle.loads(work)
+            return function(*arguments)
+
+        work = pickle.dumps((do, (job.name, job.function, job.arguments)))
         resources = {RESOURCE: min(job.memory, self.resource)} if self.resource else None
-        work = pickle.dumps((job.function, job.arguments))
         # Its own key: a job that is done a second time is not answered with what the first time gave.
-        return self.client.submit(do, job.name, work, key=f"{job.name}-{uuid4().hex}", resources=resources)
+        return self.client.submit(call, work, key=f"{job.name}-{uuid4().hex}", resources=resources)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -112,10 +120,9 @@ class DaskCluster:
             ) from None
 
 
-def do(name: str, work: bytes) -> Outcome:
-    """Returns the outcome of one job; runs on a worker. `work` is its function and arguments, pickled."""
+def do(name: str, function: Callable[..., Result], arguments: tuple) -> Outcome[Result]:
+    """Returns the outcome of one job; runs on a worker."""
     try:
-        function, arguments = pickle.loads(work)
         return Outcome(name, result=function(*arguments))
     except UserError as error:
         return Outcome(name, failure=str(error), user_error=True)
@@ -140,24 +147,33 @@ def _connect(address: str) -> "Client":
         if name.partition(".")[0] == "distributed":  # what it logs of lost connections is said here in one line
             logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        asyncio.run(asyncio.wait_for(_knock(address), CONNECT_SECONDS + 1))
         with warnings.catch_warnings(action="ignore"):  # of other versions, which `_mismatches` tells
             return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:  # also what something else answers
-        reason = f"no Dask scheduler answers ({' '.join(str(error).split())})"
-        raise UserError(f"--scheduler {address}: {reason}; start one with: dask scheduler") from None
+    except Exception as error:  # anything may be listening there
+        reason = " ".join(str(error).split()) or f"none in {CONNECT_SECONDS} s"
+        raise UserError(
+            f"--scheduler {address}: no Dask scheduler answers ({reason}); start one with: dask scheduler"
+        ) from None
+
+
+async def _knock(address: str) -> None:
+    """A client would wait without end for the answer of what is no Dask scheduler."""
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=CONNECT_SECONDS)
+    await comm.close()
 
 
 def _memory(client: "Client", address: str) -> tuple[int, int]:
     """The largest amount of the resource "memory", 0 where a worker has none, and the largest limit of memory."""
     found: dict[str, Any] = client.run(describe, on_error="return")
     for worker, answer in found.items():
-        if isinstance(answer, ImportError):
-            raise UserError(
-                f"--scheduler {address}: worker {worker} does not find this program ({answer}); start it with "
-                f"PYTHONPATH={Path(__file__).resolve().parent.parent} in the same environment"
-            )
         if isinstance(answer, Exception):
-            raise answer
+            raise UserError(
+                f"--scheduler {address}: worker {worker} does not find this program ({answer}); start workers with "
+                f"PYTHONPATH={Path(__file__).resolve().parent.parent}, in the same environment as this"
+            )
     resources, limits = zip(*found.values(), strict=True)
     return max(resources) if all(resources) else 0, max(limits) if all(limits) else UNLIMITED
 

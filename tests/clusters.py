@@ -17,11 +17,7 @@ MEMORY = 8 * 2**30  # of each worker, as the resource that jobs are given by
 @contextmanager
 def dask_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
     """Yields the address of a scheduler whose workers, of one thread each, start in `folder`."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-    }
+    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     file = folder / "scheduler.json"
     words = {
         "scheduler": ["--host", "127.0.0.1", "--port", "0"],
@@ -35,6 +31,8 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
                 started.append(
                     subprocess.Popen(list(map(str, command)), cwd=folder, env=environment, stdout=log, stderr=log)
                 )
+            # Of this project's code the scheduler has none, the workers have.
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         yield _address(file, started)
     finally:
         for process in reversed(started):

@@ -96,10 +96,15 @@ def test_the_memory_of_a_worker_is_known(cluster):
 
 def test_a_scheduler_that_is_not_there_is_told_in_a_line(monkeypatch):
     monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(UserError, match=rf"--scheduler 127.0.0.1:{port}: no Dask scheduler answers \(.*; start one"):
+    told = r"--scheduler 127.0.0.1:{}: no Dask scheduler answers \(.+\); start one"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(UserError, match=told.format(port)):
+            DaskCluster(f"127.0.0.1:{port}", print)
+    with pytest.raises(UserError, match=told.format(port)):
         DaskCluster(f"127.0.0.1:{port}", print)
+    with pytest.raises(UserError, match="missing port"):
+        DaskCluster("127.0.0.1", print)
 
 
 def test_what_to_install_is_told_where_dask_is_missing(monkeypatch):
