@@ -149,6 +149,10 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
+    if options.images and not options.overlays:
+        parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
+    if options.model and not options.find_postprocessing:
+        parser.error("--model belongs to --find-postprocessing; add that, or leave --model out")
     if options.find_postprocessing and not options.model:
         parser.error("--find-postprocessing saves into a model's folder; name it with --model")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_tf.choices import FoldName
-from nnunet_tf.runtime.command_line import CommandParser, fold, overlap, positive_int, run, stop_in_order
+from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset import Case
@@ -20,6 +20,10 @@ def main() -> None:
     parser = _parser()
     options = parser.parse_args()
     parser.check_backend(options)
+    if options.model:
+        parser.refuse_given(
+            ("task", "dim", "results"), "does not go with --model, which says what to load; leave one out"
+        )
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
@@ -33,7 +37,14 @@ def main() -> None:
     models = gather(paths, folds, options.checkpoint)
     plan = models[0].plan
     source = options.input or [options.data / plan.dataset / "imagesTs"]
-    cases = part_of(find_images(source, len(plan.channels), "name the images with --input"), *options.part)
+    scans = find_images(source, len(plan.channels), "name the images with --input")
+    cases = part_of(scans, *options.part)
+    if not cases:
+        print(
+            "part {}/{}: ".format(*options.part)
+            + f"has none of the {len(scans)} scans; there are more parts than scans"
+        )
+        return
     home = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     folder = options.output or (home / "predictions" if home else None)
     if folder is None:
@@ -92,7 +103,9 @@ def _parser() -> CommandParser:
         "--part", type=_part, default="1/1", metavar="I/N", help="the I-th of N equal parts, for several machines"
     )
     parser.add_argument("--tta", action="store_true", help="average over all flips: slower, a little better")
-    parser.add_argument("--tta-axes", metavar="AXES", help="flip along some axes only, such as zy: implies --tta")
+    parser.add_argument(
+        "--tta-axes", type=axes, metavar="AXES", help="flip along some axes only, such as zy: implies --tta"
+    )
     parser.add_argument("--overlap", type=overlap, default=0.5, help="share of a window that its neighbour covers")
     parser.add_argument("--blend-mode", choices=("gaussian", "constant"), default="gaussian", help="window weights")
     parser.add_argument("--sw-batch-size", type=positive_int, help="windows at once; else found by itself")

@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+import predict
 from nnunet_tf import Predictor
 from nnunet_tf.package import package
 from tests.commands import ROOT, refused, run, run_well
@@ -206,6 +208,30 @@ class TestMistakes:
     def test_a_part_that_there_is_not(self):
         for part in ("5/4", "0/4", "2"):
             refused(run("predict.py", "--part", part), "--part", "1/4")
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--dim", "3", "--model", "here"], "--dim does not go with --model"),
+            (["--model", "here", "--task", "04"], "--task does not go with --model"),
+            (["--tta-axes", "xq"], "--tta-axes: 'xq' is not made of the axes"),
+            (["--tta-axes", ""], "--tta-axes: '' is not made of the axes"),
+        ],
+    )
+    def test_options_that_do_not_go_together(self, words, said, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
+        with pytest.raises(SystemExit) as stopped:
+            predict.main()
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+    def test_more_parts_than_scans(self, models, scans, tmp_path, monkeypatch, capsys):
+        words = ["--model", models, "--input", scans, "--output", tmp_path / "out", "--part", "5/8"]
+        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
+        monkeypatch.setattr(predict, "stop_in_order", lambda: None)
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        predict.main()
+        assert capsys.readouterr().out == f"part 5/8: has none of the {SCANS} scans; there are more parts than scans\n"
 
     def test_weights_of_another_topology(self, models, scans, tmp_path):
         other = tiny_plan(topology=tiny_plan().topology.model_copy(update={"features": (8, 8)}))
