@@ -3,6 +3,7 @@ import signal
 import socket
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -92,6 +93,18 @@ def test_checks_fingerprint_and_scores_are_those_of_this_machine(cluster, small_
 
 def test_the_memory_of_a_worker_is_known(cluster):
     assert cluster.room() == MEMORY
+
+
+def test_other_versions_on_the_cluster_are_told(cluster_address, monkeypatch):
+    monkeypatch.setattr("distributed.versions._version_cached", lambda package: "0.1")
+    said = []
+    DaskCluster(cluster_address, said.append).close()
+    scheduler, *workers = said
+    assert scheduler.startswith("warning: the scheduler has distributed ")
+    assert workers
+    for line in workers:
+        assert line.startswith("warning: worker tcp://127.0.0.1:")
+        assert f"nibabel {nibabel.__version__}, not 0.1" in line
 
 
 def test_a_scheduler_that_is_not_there_is_told_in_a_line(monkeypatch):
