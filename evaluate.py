@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from nnunet_tf.evaluation.options import TOLERANCE_MM, WORST
 from nnunet_tf.runtime.command_line import (
     CommandParser,
-    available_cores,
     non_negative_float,
-    positive_float,
     positive_int,
     run,
 )
 
 if TYPE_CHECKING:
+    from data_preprocessing.backend import Backend
     from nnunet_tf.evaluation.summary import Evaluation
 
 
@@ -37,10 +36,8 @@ def main() -> None:
     parser.add_argument(
         "--count-absent", action="store_true", help="Dice and NSD of a class absent in both are 1, as NVIDIA has it"
     )
-    parser.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
-    parser.add_argument(
-        "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
-    )
+    parser.add_jobs()
+    parser.add_backend()
     parser.add_argument(
         "--cross-validation", type=Path, metavar="DIR", help="instead: pool the folds in DIR, such as results/task04_3d"
     )
@@ -49,16 +46,21 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model, or of its folds")
     options = parser.parse_args()
+    parser.check_backend(options)
     _check(parser, options)
     if options.cross_validation:
         pool(options)
-    elif options.find_postprocessing:
-        decide_postprocessing(options)
+        return
+    from nnunet_tf.runtime.backend import chosen_backend
+
+    backend = chosen_backend(options)
+    if options.find_postprocessing:
+        decide_postprocessing(options, backend)
     else:
-        score(options)
+        score(options, backend)
 
 
-def score(options: argparse.Namespace) -> None:
+def score(options: argparse.Namespace, backend: "Backend") -> None:
     """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
     from nnunet_tf.evaluation.evaluate import evaluate
     from nnunet_tf.evaluation.options import ScoringOptions
@@ -68,16 +70,14 @@ def score(options: argparse.Namespace) -> None:
     _make_folders(options)
     what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent)
     with track("Scoring", total=None, unit="cases") as tracker:
-        result = evaluate(
-            options.predictions, options.labels, options.n_jobs, what, options.worst, _memory(options), tracker.update
-        )
+        result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
     print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     _write(options, result)
     failed = {name: (failure.reason, failure.user_error) for name, failure in result.failed.items()}
     if options.overlays:
-        failed |= draw(options, result)
+        failed |= draw(options, result, backend)
     if failed:
         for name, (reason, _) in failed.items():
             print(f"{name}: {reason}", file=sys.stderr)
@@ -85,14 +85,14 @@ def score(options: argparse.Namespace) -> None:
         sys.exit(2 if all(user_error for _, user_error in failed.values()) else 1)
 
 
-def draw(options: argparse.Namespace, result: "Evaluation") -> dict[str, tuple[str, bool]]:
+def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") -> dict[str, tuple[str, bool]]:
     """Draws the worst cases; returns those that failed, why, and whether the user can mend it."""
     from nnunet_tf.evaluation.pictures import Folders, save_overlays
     from nnunet_tf.runtime.progress import track
 
     folders = Folders(options.predictions, options.labels, options.images)
     with track("Drawing", total=None, unit="cases") as tracker:
-        outcomes = save_overlays(options.overlays, folders, result, options.n_jobs, _memory(options), tracker.update)
+        outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update)
     print(f"{sum(outcome.failure is None for outcome in outcomes)} cases drawn in {options.overlays}")
     return {outcome.name: (outcome.failure, outcome.user_error) for outcome in outcomes if outcome.failure is not None}
 
@@ -111,7 +111,7 @@ def pool(options: argparse.Namespace) -> None:
     _write(options, result)
 
 
-def decide_postprocessing(options: argparse.Namespace) -> None:
+def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> None:
     """Decides on validation cases which components the model's predictions keep, and saves that in its folder."""
     from data_preprocessing.errors import UserError
     from nnunet_tf.evaluation.find_postprocessing import find_postprocessing
@@ -122,7 +122,7 @@ def decide_postprocessing(options: argparse.Namespace) -> None:
     if options.model.is_file():
         raise UserError(f"{options.model}: is a file; name the model's folder with --model, and package that again")
     names = comparable_names(open_models(options.model)[0].plan)
-    found = find_postprocessing(options.predictions, options.labels, names, options.n_jobs)
+    found = find_postprocessing(options.predictions, options.labels, names, backend)
     write_postprocessing(options.model, found)
     kept = ["all foreground"] * found.keep_largest_foreground + [names[number] for number in found.keep_largest]
     print(f"Largest component only of: {', '.join(kept) or 'nothing, it would not raise the Dice'}")
@@ -139,6 +139,7 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     folders = {"--predictions": options.predictions, "--labels": options.labels}
     if options.cross_validation:
         given = [name for name, folder in folders.items() if folder]
+        given += ["--backend"] * (options.backend != "processes")
         given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
         if given:
             parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
@@ -148,6 +149,10 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
+    if options.images and not options.overlays:
+        parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
+    if options.model and not options.find_postprocessing:
+        parser.error("--model belongs to --find-postprocessing; add that, or leave --model out")
     if options.find_postprocessing and not options.model:
         parser.error("--find-postprocessing saves into a model's folder; name it with --model")
 
@@ -172,10 +177,6 @@ def _write(options: argparse.Namespace, result: "Evaluation") -> None:
         from nnunet_tf.evaluation.box_plot import save_box_plot
 
         save_box_plot(options.plot, result)
-
-
-def _memory(options: argparse.Namespace) -> int | None:
-    return int(options.memory * 2**30) if options.memory else None
 
 
 if __name__ == "__main__":

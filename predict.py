@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nnunet_tf.choices import FoldName
-from nnunet_tf.runtime.command_line import CommandParser, fold, overlap, positive_int, run, stop_in_order
+from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset import Case
@@ -17,19 +17,35 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Parses the command line and writes one NIfTI a case."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    parser.check_backend(options)
+    if options.model:
+        parser.refuse_given(
+            ("task", "dim", "results"), "does not go with --model, which says what to load; leave one out"
+        )
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
     from data_preprocessing.dataset import find_images
     from data_preprocessing.errors import UserError
     from nnunet_tf.inference.inputs import check_headers, part_of
+    from nnunet_tf.inference.models import gather
     from nnunet_tf.inference.outputs import Outputs, check_output
 
-    models, home = _models(options)
+    paths, folds = _sources(options)
+    models = gather(paths, folds, options.checkpoint)
     plan = models[0].plan
     source = options.input or [options.data / plan.dataset / "imagesTs"]
-    cases = part_of(find_images(source, len(plan.channels), "name the images with --input"), *options.part)
+    scans = find_images(source, len(plan.channels), "name the images with --input")
+    cases = part_of(scans, *options.part)
+    if not cases:
+        print(
+            "part {}/{}: ".format(*options.part)
+            + f"has none of the {len(scans)} scans; there are more parts than scans"
+        )
+        return
+    home = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     folder = options.output or (home / "predictions" if home else None)
     if folder is None:
         raise UserError("--output: name a folder, as packages and several models have none of their own")
@@ -39,7 +55,8 @@ def main() -> None:
         outputs.clear_leftovers(cases)
         cases = [case for case in cases if not outputs.is_done(case)]
     check_headers(cases, plan)
-    failures = _predict(options, models, cases, outputs) if cases else []
+    predict = _predict if options.backend == "processes" else _predict_on_cluster
+    failures = predict(options, models, cases, outputs) if cases else []
     if len(failures) == 1:
         raise UserError(failures[0])
     if failures:
@@ -60,6 +77,7 @@ def _parser() -> CommandParser:
     parser.add_folder("data", "data sets; the task's imagesTs is segmented")
     parser.add_folder("results", "models, such as results/task04_3d/fold_0")
     parser.add_device()
+    parser.add_backend()
     parser.add_argument(
         "--model",
         type=Path,
@@ -85,7 +103,9 @@ def _parser() -> CommandParser:
         "--part", type=_part, default="1/1", metavar="I/N", help="the I-th of N equal parts, for several machines"
     )
     parser.add_argument("--tta", action="store_true", help="average over all flips: slower, a little better")
-    parser.add_argument("--tta-axes", metavar="AXES", help="flip along some axes only, such as zy: implies --tta")
+    parser.add_argument(
+        "--tta-axes", type=axes, metavar="AXES", help="flip along some axes only, such as zy: implies --tta"
+    )
     parser.add_argument("--overlap", type=overlap, default=0.5, help="share of a window that its neighbour covers")
     parser.add_argument("--blend-mode", choices=("gaussian", "constant"), default="gaussian", help="window weights")
     parser.add_argument("--sw-batch-size", type=positive_int, help="windows at once; else found by itself")
@@ -122,26 +142,60 @@ def _predict(
     try:
         return predict_cases(predictor, cases, outputs)
     except KeyboardInterrupt as stopped:
-        finished = f"what is finished is in {outputs.folder}, go on with --continue"
-        raise type(stopped)(f"predict.py: stopped; {finished}") from None
+        raise _stopped(stopped, outputs) from None
 
 
-def _models(options: argparse.Namespace) -> "tuple[list[ModelFiles], Path | None]":
-    """The models asked for, and their folder where they lie in one."""
+def _predict_on_cluster(
+    options: argparse.Namespace, models: "list[ModelFiles]", cases: "list[Case]", outputs: "Outputs"
+) -> list[str]:
+    """Returns why cases failed, a line each; exits with status 1 where that is no fault of the files'."""
+    from dataclasses import replace
+    from uuid import uuid4
+
+    from nnunet_tf.inference.models import common_postprocessing, configurations
+    from nnunet_tf.inference.predict_on_cluster import PredictorOptions, predict_on_cluster
+    from nnunet_tf.runtime.backend import chosen_backend
+
+    paths, folds = _sources(options)
+    chosen = PredictorOptions(
+        run=uuid4().hex, model=tuple(paths), folds=tuple(folds) if folds else None, checkpoint=options.checkpoint,
+        tta=options.tta, tta_axes=options.tta_axes, overlap=options.overlap, blend_mode=options.blend_mode,
+        window_batch=options.sw_batch_size, device=options.device, amp=options.amp,
+        postprocessing=not options.no_postprocessing,
+    )  # fmt: skip
+    if chosen.postprocessing:
+        common_postprocessing(models)  # warns here, not in a worker's log
+    there = [replace(case, images=tuple(path.absolute() for path in case.images)) for case in cases]
+    plans = [group[0].plan for group in configurations(models)]
+    try:
+        failed = predict_on_cluster(chosen_backend(options), chosen, plans, there, outputs)
+    except KeyboardInterrupt as stopped:
+        raise _stopped(stopped, outputs) from None
+    if not all(outcome.user_error for outcome in failed):
+        for outcome in failed:
+            print(f"{outcome.name}: {outcome.failure}", file=sys.stderr)
+        print(f"predict.py: {len(failed)} of {len(cases)} scans failed, see above", file=sys.stderr)
+        sys.exit(1)
+    return [str(outcome.failure) for outcome in failed]
+
+
+def _stopped(stopped: KeyboardInterrupt, outputs: "Outputs") -> KeyboardInterrupt:
+    return type(stopped)(f"predict.py: stopped; what is finished is in {outputs.folder}, go on with --continue")
+
+
+def _sources(options: argparse.Namespace) -> tuple[list[Path], list[FoldName] | None]:
+    """Where the models asked for lie, and which folds of them."""
     from data_preprocessing.plan import folder_name
     from data_preprocessing.task import load_task
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.inference.models import gather
 
     if options.model:
-        models = gather(options.model, options.fold, options.checkpoint)
-        return models, options.model[0] if len(options.model) == 1 and options.model[0].is_dir() else None
+        return options.model, options.fold
     folds = options.fold or [0]
     name = folder_name(load_task(options.task).task, options.dim)
     if len(folds) == 1:
-        folder = model_folder(options.results, name, folds[0])
-        return gather(folder, None, options.checkpoint), folder
-    return gather(options.results / name, folds, options.checkpoint), options.results / name
+        return [model_folder(options.results, name, folds[0])], None
+    return [options.results / name], folds
 
 
 def _fold_list(text: str) -> list[FoldName]:

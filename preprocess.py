@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_float, positive_int, run
+from nnunet_tf.runtime.command_line import CommandParser, positive_float, run
 
 if TYPE_CHECKING:
+    from data_preprocessing.backend import Backend
     from data_preprocessing.dataset import Dataset
     from data_preprocessing.fingerprint import Fingerprint
     from data_preprocessing.plan import Plan
@@ -22,10 +23,8 @@ def main() -> None:
     parser.add_folds()
     parser.add_folder("data", "data sets, such as data/Task04_Hippocampus")
     parser.add_folder("shards", "shards, written to shards/task04_3d")
-    parser.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
-    parser.add_argument(
-        "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
-    )
+    parser.add_jobs()
+    parser.add_backend()
     parser.add_argument(
         "--shard-dtype", choices=("float32", "float16"), default="float32", help="float16: half the size"
     )
@@ -37,6 +36,7 @@ def main() -> None:
     parser.add_argument("--gpu-memory", type=positive_float, default=8.0, metavar="GB", help="with --plan: to fit into")
     parser.add_argument("--from-nnunet", type=Path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data")
     options = parser.parse_args()
+    parser.check_backend(options)
     if options.json and not options.verify:
         parser.error("--json belongs to --verify")
     if options.plan and options.verify:
@@ -45,13 +45,16 @@ def main() -> None:
         from data_preprocessing.planner import task_number
 
         options.task = task_number(options.from_nnunet.name)
+    from nnunet_tf.runtime.backend import chosen_backend
+
+    backend = chosen_backend(options)
     if options.plan:
-        plan_task(options)
-    elif check(options, _dataset_name(options)) and not options.verify:
-        preprocess_task(options)
+        plan_task(options, backend)
+    elif check(options, _dataset_name(options), backend) and not options.verify:
+        preprocess_task(options, backend)
 
 
-def check(options: argparse.Namespace, name: str) -> bool:
+def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
     """Says what is wrong with the data set, one problem in a line, several in a table; returns True if it can be used.
 
     Raises UserError if it cannot.
@@ -68,8 +71,7 @@ def check(options: argparse.Namespace, name: str) -> bool:
             name,
             options.dim,
             _data(options),
-            options.n_jobs,
-            _memory(options),
+            backend,
             options.trust_grid,
             options.nfolds,
             tracker.update,
@@ -86,7 +88,7 @@ def check(options: argparse.Namespace, name: str) -> bool:
     return True
 
 
-def plan_task(options: argparse.Namespace) -> None:
+def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     """Writes `configs/taskNN.yaml` for a data set nobody configured."""
     from data_preprocessing.open_dataset import open_dataset
     from data_preprocessing.planned_yaml import refuse_existing, write_config
@@ -97,18 +99,19 @@ def plan_task(options: argparse.Namespace) -> None:
     number = task_number(name)
     path = CONFIG_FOLDER / f"task{number}.yaml"
     refuse_existing(path)
-    check(options, name)
+    check(options, name, backend)
     dataset = open_dataset(_data(options), name)
-    write_config(path, plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory))
+    fingerprint = _fingerprint(options, dataset, number, backend)
+    write_config(path, plan_config(dataset, fingerprint, number, options.gpu_memory))
     command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
     print(f"{path} written; next: {command}")
 
 
-def preprocess_task(options: argparse.Namespace) -> None:
+def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
     """Makes the shards of one task and says what came of it; exits with status 1 when cases failed."""
     from data_preprocessing.errors import UserError
     from data_preprocessing.open_dataset import open_dataset
-    from data_preprocessing.pipeline import Resources, preprocess
+    from data_preprocessing.pipeline import preprocess
     from data_preprocessing.report import save_sheet, summary_table
     from data_preprocessing.task import load_task
     from nnunet_tf.runtime.console import wide_console
@@ -120,12 +123,11 @@ def preprocess_task(options: argparse.Namespace) -> None:
         raise UserError(
             f"{dataset.folder}: the config of task {config.task} is for {config.dataset}; choose with --task"
         )
-    plan = _plan(options, config, dataset)
+    plan = _plan(options, config, dataset, backend)
     folder = options.shards / plan.name
-    resources = Resources(options.n_jobs, _memory(options))
     with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
         summary = preprocess(
-            config, dataset, plan, folder, resources, options.shard_dtype, options.trust_grid, tracker.update, _warn
+            config, dataset, plan, folder, backend, options.shard_dtype, options.trust_grid, tracker.update, _warn
         )
     if summary.failures:
         for failure in summary.failures:
@@ -142,14 +144,14 @@ def preprocess_task(options: argparse.Namespace) -> None:
         print(f"{drawn} cases drawn in {options.report}")
 
 
-def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset") -> "Plan":
+def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset", backend: "Backend") -> "Plan":
     """The plan; numbers that the config leaves null are collected from the data set, and printed."""
     from data_preprocessing.plan import make_plan, needs_fingerprint
 
     missing = needs_fingerprint(config, dataset, options.dim)
     if not missing:
         return make_plan(config, dataset, options.dim)
-    plan = make_plan(config, dataset, options.dim, _fingerprint(options, dataset, config.task))
+    plan = make_plan(config, dataset, options.dim, _fingerprint(options, dataset, config.task, backend))
     print(f"Collected from the data set, as the config leaves {', '.join(missing)} open:")
     for name, value in (
         ("spacing", [round(mm, 4) for mm in plan.spacing]),
@@ -161,21 +163,17 @@ def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset")
     return plan
 
 
-def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str) -> "Fingerprint":
+def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str, backend: "Backend") -> "Fingerprint":
     from data_preprocessing.fingerprint import load_or_collect
     from nnunet_tf.runtime.progress import track
 
     folder = options.shards / f"task{task}_fingerprint"
     with track("Collecting the fingerprint", total=len(dataset.training), unit="cases") as tracker:
-        return load_or_collect(folder, dataset, options.n_jobs, tracker.update, options.trust_grid, _memory(options))
+        return load_or_collect(folder, dataset, backend, tracker.update, options.trust_grid)
 
 
 def _warn(message: str) -> None:
     print(f"preprocess.py: {message}", file=sys.stderr)
-
-
-def _memory(options: argparse.Namespace) -> int | None:
-    return int(options.memory * 2**30) if options.memory else None
 
 
 def _data(options: argparse.Namespace) -> Path:

@@ -15,6 +15,7 @@ from data_preprocessing.nifti_file import NIFTI_SUFFIXES, case_name
 from data_preprocessing.task import StatedRegion, StatedRegions
 
 LIST_SUFFIX = ".txt"
+COMMENT = "#"  # first in a line of a list
 
 
 @dataclass(frozen=True)
@@ -164,9 +165,10 @@ def _listed(source: Path, remedy: str) -> list[Path]:
         lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise unusable(source, Row.LISTING, f"cannot be read ({error})", "give one path a line") from None
-    if not any(lines):
+    lines = [line for line in lines if line and line[0] != COMMENT]
+    if not lines:
         raise unusable(source, Row.LISTING, "lists no image", "give one path a line")
-    return [path for line in lines if line for path in _files(Path(line), f"correct it in {source}")]
+    return [path for line in lines for path in _files(Path(line), f"correct it in {source}")]
 
 
 def _files(source: Path, remedy: str) -> list[Path]:

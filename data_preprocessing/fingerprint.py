@@ -3,18 +3,20 @@
 import hashlib
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from data_preprocessing.backend import Backend, Processes, run_small_jobs
 from data_preprocessing.crop import bounding_box, crop
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
-from data_preprocessing.memory import estimate_reading, free_memory
-from data_preprocessing.scheduler import Job, run_small_jobs, worth_processes
+from data_preprocessing.memory import estimate_reading
+from data_preprocessing.scheduler import Job
 from data_preprocessing.task import Strict
 from data_preprocessing.volume_io import read_image, read_label
 
@@ -57,28 +59,28 @@ class Fingerprint(Strict):
 
 def collect(
     dataset: Dataset,
-    n_jobs: int,
+    backend: Backend = Processes(),
     on_case: Callable[[int, int], None] = lambda done, total: None,
     trust_grid: bool = False,
-    memory: int | None = None,
 ) -> Fingerprint:
-    """Returns the fingerprint of the training cases of `dataset`, read in `n_jobs` processes, one case at a time each.
+    """Returns the fingerprint of the training cases of `dataset`, which `backend` reads where they are large.
 
-    It does not depend on `n_jobs`. `on_case(done, total)` is called after each case. Every case gives the same number
+    It does not depend on `backend`. `on_case(done, total)` is called after each case. Every case gives the same number
     of foreground voxels, drawn with replacement, so that small structures count as much as large ones; source: nnU-Net
-    v2, `DatasetFingerprintExtractor`. `trust_grid` is that of `read_label`; `memory` in bytes, None: most of what is
-    free. Raises UserError for a case that cannot be used, and where no label has any foreground.
+    v2, `DatasetFingerprintExtractor`. `trust_grid` is that of `read_label`. Raises UserError for a case that
+    cannot be used, and where no label has any foreground.
     """
     total = len(dataset.training)
     samples = max(1, SAMPLED_VOXELS // total)
+    described = replace(dataset, training=())  # a job is sent what it needs
     jobs = [
-        Job(case.name, collect_case, (case, dataset, samples, trust_grid), estimate_reading(case))
+        Job(case.name, collect_case, (case, described, samples, trust_grid), estimate_reading(case))
         for case in dataset.training
     ]
-    apart = n_jobs > 1 and worth_processes(file for case in dataset.training for file in case.files)
+    files = [file for case in dataset.training for file in case.files]
     geometries: dict[str, CaseGeometry] = {}
     drawn: dict[str, np.ndarray] = {}
-    for done, outcome in enumerate(run_small_jobs(jobs, n_jobs, memory or free_memory(), apart), start=1):
+    for done, outcome in enumerate(run_small_jobs(jobs, files, backend), start=1):
         if outcome.result is None:
             raise (UserError if outcome.user_error else RuntimeError)(f"{outcome.name}: {outcome.failure}")
         geometry, voxels = outcome.result
@@ -160,10 +162,9 @@ def files_hash(dataset: Dataset) -> str:
 def load_or_collect(
     folder: Path,
     dataset: Dataset,
-    n_jobs: int,
+    backend: Backend = Processes(),
     on_case: Callable[[int, int], None] = lambda done, total: None,
     trust_grid: bool = False,
-    memory: int | None = None,
 ) -> Fingerprint:
     """Returns the fingerprint kept in `folder` if it is still that of `dataset`, else collects it and keeps it there.
 
@@ -176,7 +177,7 @@ def load_or_collect(
                 return kept
         except UserError:  # of another version: collected anew
             pass
-    fingerprint = collect(dataset, n_jobs, on_case, trust_grid, memory)
+    fingerprint = collect(dataset, backend, on_case, trust_grid)
     write_fingerprint(folder, fingerprint)
     return fingerprint
 

@@ -20,6 +20,7 @@ from data_preprocessing.checks.geometry import Grid, check_affine, check_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 GZIP_MAGIC = b"\x1f\x8b"
+HEADER_SIZES = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
 GZIP_FORMAT = 31  # zlib's number for gzip with its checksum
 
 nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the checks tell what matters of it
@@ -67,6 +68,8 @@ def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
     if not content:
         raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
     compressed = content.startswith(GZIP_MAGIC)
+    if not compressed and not content.startswith(HEADER_SIZES):
+        raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file: neither gzip nor a NIfTI header", CONVERT_AGAIN)
     if compressed != path.name.endswith(".gz"):
         kind, suffix = ("gzip", ".nii.gz") if compressed else ("not gzip", ".nii")
         raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {case_name(path)}{suffix}")
@@ -89,7 +92,7 @@ def _decompress(path: Path, content: bytes) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
-    second_version = content[:4] in (b"\x1c\x02\x00\x00", b"\x00\x00\x02\x1c")  # header size 540, either endianness
+    second_version = content.startswith(HEADER_SIZES[2:])
     kind = nib.Nifti2Image if second_version else nib.Nifti1Image
     try:
         with warnings.catch_warnings(action="ignore"):  # checks tell what matters

@@ -2,18 +2,18 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from data_preprocessing.backend import Backend
 from data_preprocessing.checks.finding import refuse
 from data_preprocessing.checks.voxels import check_declared, label_numbers
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import file_record
-from data_preprocessing.memory import free_memory
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import (
     crop_and_normalize,
@@ -23,7 +23,7 @@ from data_preprocessing.prepare import (
     read_case,
     resample_prepared,
 )
-from data_preprocessing.scheduler import Job, Outcome, run_jobs
+from data_preprocessing.scheduler import Job, Outcome
 from data_preprocessing.shards import (
     CaseRecord,
     Manifest,
@@ -55,42 +55,35 @@ class Summary:
         return sum(file.size for record in self.records for file in record.files.values())
 
 
-@dataclass(frozen=True)
-class Resources:
-    """What preprocessing may use: processes, and bytes of memory for all of them (None: most of what is free)."""
-
-    processes: int = 1
-    memory: int | None = None
-
-
 def preprocess(
     config: TaskConfig,
     dataset: Dataset,
     plan: Plan,
     folder: Path,
-    resources: Resources,
+    backend: Backend,
     shard_type: ShardType = "float32",
     trust_grid: bool = False,
     on_case: Callable[[int, int], None] = lambda done, total: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Summary:
-    """Turns the training cases of `dataset` into shards in `folder`; cases that are there already are kept.
+    """Has `backend` turn the training cases of `dataset` into shards in `folder`; those that are there are kept.
 
     `on_case(done, total)` is called after each case; `warn` is told of cases that may need
     more memory than there is; `trust_grid` is that of `preprocess_case`. When a case fails the
     others go on, the failure is in the summary, and the folder has no manifest, which training takes for incomplete.
     Raises UserError when no case has foreground.
     """
-    memory = resources.memory or free_memory()
+    described = replace(dataset, training=())  # a job is sent what it needs
     jobs = [
         Job(
             case.name,
             preprocess_case,
-            (case, dataset, plan, folder, shard_type, trust_grid),
+            (case, described, plan, folder, shard_type, trust_grid),
             estimate_memory(case, plan),
         )
         for case in dataset.training
     ]
+    memory = backend.room()
     for job in jobs:
         if job.memory > memory:
             warn(
@@ -99,7 +92,7 @@ def preprocess(
             )
     with filling(folder):
         outcomes: list[Outcome[CaseRecord]] = []
-        for outcome in run_jobs(jobs, resources.processes, memory):
+        for outcome in backend.run(jobs):
             outcomes.append(outcome)
             on_case(len(outcomes), len(jobs))
         outcomes.sort(key=lambda outcome: outcome.name)

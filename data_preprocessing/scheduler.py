@@ -61,18 +61,6 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
             pool.stop()
 
 
-def run_small_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int, apart: bool) -> Iterator[Outcome[Result]]:
-    """Yields outcomes as `run_jobs` does where `apart`, else runs the jobs one by one in this very process.
-
-    Starting a process takes longer than many a small job. Here a job that raises an error raises it to the caller.
-    """
-    if apart:
-        yield from run_jobs(jobs, workers, memory)
-    else:
-        for job in jobs:
-            yield Outcome(job.name, result=job.function(*job.arguments))
-
-
 def worth_processes(files: Iterable[Path]) -> bool:
     """Returns whether reading `files` takes longer than starting processes for it."""
     return sum(file.stat().st_size for file in files if file.is_file()) > BYTES_WORTH_PROCESSES

@@ -36,7 +36,7 @@ def run_well(script: str, *arguments: object) -> Finished:
 def refused(done: Finished, *words: str) -> None:
     """Checks that a command said in one line, with `words` in it, what the user must mend, and ended with status 2."""
     assert done.status == 2, done.out + done.err
-    said = [line for line in done.err.splitlines() if not line.startswith(("Checking ", "Scoring "))]
+    said = [line for line in done.err.splitlines() if not line.startswith(("Checking ", "Predicting ", "Scoring "))]
     assert len(said) == 1, done.err
     for word in words:
         assert word in done.err

@@ -1,16 +1,19 @@
 """Small data sets and folders that many tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.phantom import Options, write_dataset
-from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.pipeline import preprocess
 from data_preprocessing.plan import make_plan
 from data_preprocessing.task import Dimensions, TaskConfig
+from tests.clusters import dask_cluster
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -64,5 +67,12 @@ def small_shards(tmp_path_factory: pytest.TempPathFactory, small_config: TaskCon
     for dim in dimensions:
         dataset = load_dataset(small_data, small_config.dataset)
         plan = make_plan(small_config, dataset, dim)
-        preprocess(small_config, dataset, plan, folder / plan.name, Resources())
+        preprocess(small_config, dataset, plan, folder / plan.name, Processes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Dask scheduler with two workers."""
+    with dask_cluster(tmp_path_factory.mktemp("cluster")) as address:
+        yield address

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+import evaluate as evaluate_command
 from data_preprocessing.files import write_model
 from data_preprocessing.plan import make_plan, write_plan
 from nnunet_tf.evaluation.dice import summarize
@@ -97,11 +99,17 @@ def test_the_postprocessing_found_is_saved_in_the_models_folder(folders, tmp_pat
         (["--labels", "here"], "--predictions"),
         (["--predictions", "here", "--labels", "there", "--overlays", "out"], "--images"),
         (["--predictions", "here", "--labels", "there", "--find-postprocessing"], "--model"),
+        (["--predictions", "here", "--labels", "there", "--images", "scans"], "--overlays"),
+        (["--predictions", "here", "--labels", "there", "--model", "model"], "--find-postprocessing"),
         (["--cross-validation", "here", "--labels", "there"], "--labels does not go with --cross-validation"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(options, word):
-    refused(run("evaluate.py", *options), word)
+def test_options_that_do_not_go_together_are_refused(options, word, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *options])
+    with pytest.raises(SystemExit) as stopped:
+        evaluate_command.main()
+    assert stopped.value.code == 2
+    assert word in capsys.readouterr().err
 
 
 def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):

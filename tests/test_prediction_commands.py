@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+import predict
 from nnunet_tf import Predictor
 from nnunet_tf.package import package
 from tests.commands import ROOT, refused, run, run_well
@@ -144,6 +146,23 @@ def test_a_list_of_scans_is_predicted_by_several_models_with_all_there_is_to_wri
     assert spread.max() > 0
 
 
+def test_a_worker_of_a_cluster_predicts_the_same(models, scans, whole, cluster_address, tmp_path):
+    listed, folder = tmp_path / "scans.txt", tmp_path / "out"
+    good = [scans / f"scan_{number}.nii.gz" for number in range(2)]
+    damaged = tmp_path / "damaged.nii.gz"
+    damaged.write_bytes(good[0].read_bytes()[:-20])
+    listed.write_text("\n".join(map(str, [*good, damaged])))
+    folder.mkdir()
+    already = folder / "scan_1.nii.gz"
+    save(already, np.zeros((20, 21, 22), np.uint8), LPS.affine())
+    (folder / ".1.scan_0.nii.gz").write_bytes(b"half")  # of a worker that was killed
+    words = ["--model", models, "--input", listed, "--output", folder, "--continue"]
+    refused(run("predict.py", *words, "--backend", "dask", "--scheduler", cluster_address), str(damaged), "truncated")
+    assert not np.asarray(nib.load(already).dataobj).any()
+    assert sorted(path.name for path in folder.iterdir()) == ["scan_0.nii.gz", "scan_1.nii.gz"]
+    np.testing.assert_array_equal(voxels(folder)["scan_0.nii.gz"], whole["scan_0.nii.gz"])
+
+
 def test_odd_scans_are_warned_of_in_a_line_and_predicted(models, tmp_path):
     image = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
     image[0, 0, 0] = np.nan
@@ -189,6 +208,30 @@ class TestMistakes:
     def test_a_part_that_there_is_not(self):
         for part in ("5/4", "0/4", "2"):
             refused(run("predict.py", "--part", part), "--part", "1/4")
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--dim", "3", "--model", "here"], "--dim does not go with --model"),
+            (["--model", "here", "--task", "04"], "--task does not go with --model"),
+            (["--tta-axes", "xq"], "--tta-axes: 'xq' is not made of the axes"),
+            (["--tta-axes", ""], "--tta-axes: '' is not made of the axes"),
+        ],
+    )
+    def test_options_that_do_not_go_together(self, words, said, monkeypatch, capsys):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
+        with pytest.raises(SystemExit) as stopped:
+            predict.main()
+        assert stopped.value.code == 2
+        assert said in capsys.readouterr().err
+
+    def test_more_parts_than_scans(self, models, scans, tmp_path, monkeypatch, capsys):
+        words = ["--model", models, "--input", scans, "--output", tmp_path / "out", "--part", "5/8"]
+        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
+        monkeypatch.setattr(predict, "stop_in_order", lambda: None)
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        predict.main()
+        assert capsys.readouterr().out == f"part 5/8: has none of the {SCANS} scans; there are more parts than scans\n"
 
     def test_weights_of_another_topology(self, models, scans, tmp_path):
         other = tiny_plan(topology=tiny_plan().topology.model_copy(update={"features": (8, 8)}))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from data_preprocessing.backend import Backend, run_small_jobs
 from data_preprocessing.checks.case import Expected, check_case
 from data_preprocessing.checks.finding import Finding, Row, Unusable, error, worst_first
 from data_preprocessing.checks.listing import (
@@ -25,10 +26,10 @@ from data_preprocessing.dataset import (
 )
 from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import estimate_reading, free_memory
+from data_preprocessing.memory import estimate_reading
 from data_preprocessing.nnunet_raw import load_nnunet_raw
 from data_preprocessing.open_dataset import is_nnunet_raw
-from data_preprocessing.scheduler import Job, run_small_jobs, worth_processes
+from data_preprocessing.scheduler import Job
 from data_preprocessing.task import Dimensions
 
 Part = TypeVar("Part")
@@ -38,8 +39,7 @@ def check_dataset(
     name: str,
     dim: Dimensions,
     data: Path,
-    n_jobs: int,
-    memory: int | None = None,
+    backend: Backend,
     trust_grid: bool = False,
     folds: int = FOLDS,
     on_case: Callable[[int, int], None] = lambda done, total: None,
@@ -47,9 +47,8 @@ def check_dataset(
     """Returns every problem of the data set `data/name` and of its training cases, worst first.
 
     Where one file cannot be read, or dataset.json not be understood in part, the rest is checked all the same. With
-    `trust_grid` a label of another affine than its image's is a warning; fewer cases than `folds` are an error. At most
-    `n_jobs` processes within `memory` bytes (None: most of what is free) hold one file each; `on_case(done, total)` is
-    called after each case.
+    `trust_grid` a label of another affine than its image's is a warning; fewer cases than `folds` are an error. Where
+    files are large, `backend` reads the cases; `on_case(done, total)` is called after each.
     """
     try:
         path = description_file(data, name)
@@ -75,8 +74,8 @@ def check_dataset(
     once = list(dict.fromkeys(cases))
     numbers = []
     jobs = [Job(case.name, check_case, (case, expected), estimate_reading(case)) for case in once]
-    apart = n_jobs > 1 and worth_processes(file for case in once for file in case.files)
-    for done, outcome in enumerate(run_small_jobs(jobs, n_jobs, memory or free_memory(), apart), start=1):
+    files = [file for case in once for file in case.files]
+    for done, outcome in enumerate(run_small_jobs(jobs, files, backend), start=1):
         if outcome.result is None:  # no mistake of the user's
             raise RuntimeError(f"checking {outcome.name}: {outcome.failure}")
         findings += outcome.result.findings

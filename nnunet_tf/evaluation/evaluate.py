@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
 from data_preprocessing.memory import PROCESS_BYTES, read_header
@@ -32,23 +33,22 @@ class FilePair:
 def evaluate(
     predictions: Path,
     labels: Path,
-    workers: int = 1,
+    backend: Backend = Processes(),
     options: ScoringOptions = ScoringOptions(),
     worst: int = WORST,
-    memory: int | None = None,
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Returns the scores of every prediction against the label file of the same name.
 
-    What is scored is that of `find_structures`, else the numbers in the files. At most `workers` cases are scored at
-    once, within `memory` bytes (None: most of what is free); `on_case(done, total)` is called after each. A case that
-    fails is named under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
+    What is scored is that of `find_structures`, else the numbers in the files. Where files
+    are large, `backend` does the work; `on_case(done, total)` is called after each case. A case that fails is named
+    under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
     """
     pairs = pair_files(predictions, labels)
     structures = find_structures(predictions, labels)
     jobs = [Job(pair.name, score_case, _arguments(pair, structures, options), estimate_scoring(pair)) for pair in pairs]
     files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
-    outcomes = run_cases(jobs, files, workers, memory, on_case)
+    outcomes = run_cases(jobs, files, backend, on_case)
     failed = {
         outcome.name: Failure(reason=outcome.failure, user_error=outcome.user_error)
         for outcome in outcomes

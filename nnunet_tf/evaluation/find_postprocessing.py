@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from data_preprocessing.backend import Backend, Processes, run_small_jobs
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import free_memory
-from data_preprocessing.scheduler import Job, Outcome, run_small_jobs, worth_processes
+from data_preprocessing.scheduler import Job, Outcome
 from nnunet_tf.evaluation.case import load_pair
 from nnunet_tf.evaluation.dice import dice
 from nnunet_tf.evaluation.evaluate import estimate_scoring, pair_files
@@ -15,20 +15,22 @@ from nnunet_tf.inference.components import connected_components, slabs
 from nnunet_tf.inference.postprocessing import Postprocessing
 
 
-def find_postprocessing(predictions: Path, labels: Path, names: Iterable[int], n_jobs: int = 1) -> Postprocessing:
+def find_postprocessing(
+    predictions: Path, labels: Path, names: Iterable[int], backend: Backend = Processes()
+) -> Postprocessing:
     """Returns what raises the Dice of a folder of predictions, by the rule of `decide`.
 
     `names` are the numbers that are scored, such as the keys of a data set's class names; 0 is passed over. The
-    predictions, NIfTI, must not be postprocessed yet, and be of cases that their models did not learn from. At most
-    `n_jobs` cases are read at once. Raises UserError when one has no label of its name, or lies on another grid.
+    predictions, NIfTI, must not be postprocessed yet, and be of cases that their models did not learn from. Where
+    files are large, `backend` reads them. Raises UserError when one has no label of its name, or lies on another grid.
     """
     numbers = sorted(set(names) - {0})
     pairs = pair_files(predictions, labels)
     jobs = [
         Job(pair.name, _count_files, (pair.prediction, pair.truth, numbers), estimate_scoring(pair)) for pair in pairs
     ]
-    apart = worth_processes(file for pair in pairs for file in (pair.prediction, pair.truth))
-    outcomes = sorted(run_small_jobs(jobs, n_jobs, free_memory(), apart), key=lambda outcome: outcome.name)
+    files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
+    outcomes = sorted(run_small_jobs(jobs, files, backend), key=lambda outcome: outcome.name)
     return decide(np.array([_result(outcome) for outcome in outcomes]), numbers)
 
 

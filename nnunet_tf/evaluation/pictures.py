@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import make_folder
@@ -41,14 +42,13 @@ def save_overlays(
     target: Path,
     folders: Folders,
     result: Evaluation,
-    workers: int = 1,
-    memory: int | None = None,
+    backend: Backend = Processes(),
     on_case: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Outcome[Path]]:
     """Writes `target/case.png` for each of `worst_cases` and returns how each ended.
 
     Colours are label numbers as they stand in the files, of a model with regions as well. With several channels the
-    first is drawn. `memory` and `on_case` are those of `evaluate`. Raises UserError when a case has no image.
+    first is drawn. `backend` and `on_case` are those of `evaluate`. Raises UserError when a case has no image.
     """
     make_folder(target)
     images = {case.name: case.images[0] for case in find_images(folders.images, channels=1)}
@@ -62,7 +62,7 @@ def save_overlays(
         arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result))
         jobs.append(Job(case, draw_case, arguments, _estimate(images[case], pairs[case])))
     files = [images[job.name] for job in jobs]
-    return run_cases(jobs, files, workers, memory, on_case)
+    return run_cases(jobs, files, backend, on_case)
 
 
 def draw_case(target: Path, image: Path, pair: FilePair, names: dict[int, str], heading: str) -> Path:

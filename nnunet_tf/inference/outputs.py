@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,12 +91,12 @@ class Outputs:
         """Removes the probabilities that prediction keeps on disk until they are written."""
         self._kept_on_disk(case).unlink(missing_ok=True)
 
-    def clear_leftovers(self, cases: Sequence[Case]) -> None:
-        """Removes the temporary files that a run killed on these cases has left."""
+    def clear_leftovers(self, cases: Sequence[Case], alive: Callable[[int], bool] = psutil.pid_exists) -> None:
+        """Removes the temporary files on these cases that a killed process, one not `alive`, has left."""
         names = {case.name for case in cases}
         for path in self.folder.rglob(".*.*"):
             temporary = re.fullmatch(r"\.(\d+)\.(.+?)(_entropy|_spread)?(\.nii\.gz|\.probabilities)", path.name)
-            if temporary and temporary[2] in names and not psutil.pid_exists(int(temporary[1])):
+            if temporary and temporary[2] in names and not alive(int(temporary[1])):
                 path.unlink(missing_ok=True)
 
     def _write_probabilities(self, case: Case, probabilities: np.ndarray, source: NiftiImage) -> None:

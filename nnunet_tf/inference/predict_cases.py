@@ -64,6 +64,26 @@ class ReadingAhead:
         return self.pool.submit(read_scan, self.left.popleft(), self.plans)
 
 
+def compute(
+    predictor: Predictor,
+    case: Case,
+    volume: Volume,
+    outputs: Outputs,
+    windows: Callable[[int, int], None] | None = None,
+) -> "Prediction":
+    """Returns what the predictor finds in the image of a case; where that fails nothing of it is left on disk."""
+    try:
+        return predictor.predict(volume, outputs.wanted(case), windows)
+    except BaseException:
+        outputs.discard(case)
+        raise
+
+
+def too_little_memory(case: Case) -> str:
+    """Returns the line about a case that ended with MemoryError."""
+    return f"{case.images[0]}: takes more memory than there is; end other programs"
+
+
 def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs) -> list[str]:
     """Writes the segmentations of all cases; returns, a line each, why those that failed did.
 
@@ -88,11 +108,7 @@ def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs)
             warnings.tell(memory_findings(case, predictor.plans, free_memory()))
             volume = ahead.take()
             warnings.tell(volume.findings)
-            try:
-                return predictor.predict(volume, outputs.wanted(case), windows), volume.source
-            except BaseException:
-                outputs.discard(case)
-                raise
+            return compute(predictor, case, volume, outputs, windows), volume.source
 
         for index, case in enumerate(cases):
             try:
@@ -100,7 +116,7 @@ def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs)
             except UserError as error:
                 failures.append(str(error))
             except MemoryError:
-                failures.append(f"{case.images[0]}: takes more memory than there is; end other programs")
+                failures.append(too_little_memory(case))
             else:
                 if written:
                     written.result()

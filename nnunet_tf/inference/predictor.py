@@ -22,15 +22,13 @@ from nnunet_tf.inference.models import ModelSource, common_postprocessing, confi
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
 from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.runtime.command_line import LARGEST_OVERLAP
+from nnunet_tf.runtime.command_line import AXES, LARGEST_OVERLAP
 from nnunet_tf.runtime.device import Device, start_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
     from nnunet_tf.inference.ensemble import Prediction, Wanted
-
-AXES = "zyx"  # of the RAS+ volume: foot to head, back to front, left to right
 
 SomePredictor = TypeVar("SomePredictor", bound="Predictor")
 
@@ -127,7 +125,8 @@ class Predictor:
 
         A path, or one a channel, and a nibabel image give a nibabel image. An array is as nibabel has it, `(i, j, k)`
         or `(i, j, k, channel)`, with the `affine` (4, 4) to millimetres, RAS+; it gives an array `(i, j, k)`. What is
-        odd about a scan is warned of (UserWarning). Raises UserError when it is damaged or has other channels.
+        odd about a scan is warned of (UserWarning). Raises UserError when it is damaged or has other channels, or when
+        there is an `affine` with anything but an array.
         """
         volume = self._volume(image, affine)
         for finding in volume.findings:
@@ -168,6 +167,8 @@ class Predictor:
     ) -> Volume:
         if isinstance(image, np.ndarray):
             return scan_of(_as_nifti(image, affine), self.plans, "array")
+        if affine is not None:
+            raise UserError("affine: goes with a NumPy array; files and nibabel images have their own, so leave it out")
         if isinstance(image, SpatialImage):
             known = isinstance(image, nib.Nifti1Image | nib.Nifti2Image)
             nifti = cast(NiftiImage, image if known else nib.Nifti1Image.from_image(image))

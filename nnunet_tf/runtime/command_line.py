@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -18,6 +18,7 @@ USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 TERMINATED_STATUS = 143
 LARGEST_OVERLAP = 0.95
+AXES = "zyx"  # of the RAS+ volume: foot to head, back to front, left to right
 BROKEN_PIPE_STATUS = 141
 
 
@@ -39,6 +40,20 @@ class CommandParser(argparse.ArgumentParser):
         """Prints the one line and exits with status 2."""
         print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
         sys.exit(USER_ERROR_STATUS)
+
+    def given(self) -> set[str]:
+        """Returns the names of the options that stand on the command line, such as "n_jobs"."""
+        absent = object()
+        names = {action.dest: absent for action in self._actions}
+        parsed = vars(self.parse_args(namespace=argparse.Namespace(**names)))
+        return {name for name in names if parsed[name] is not absent}
+
+    def refuse_given(self, names: Iterable[str], reason: str) -> None:
+        """Says of the first of the options that is given, such as "n_jobs", what `reason` does."""
+        given = self.given()
+        for name in names:
+            if name in given:
+                self.error(f"--{name.replace('_', '-')} {reason}")
 
     def add_task(self) -> None:
         """Adds `--task` and `--dim`."""
@@ -63,6 +78,38 @@ class CommandParser(argparse.ArgumentParser):
             "--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: a GPU if there is one"
         )
         self.add_argument("--amp", action="store_true", help="mixed precision: float16 on a GPU, bfloat16 on a CPU")
+
+    def add_jobs(self) -> None:
+        """Adds `--n-jobs` and `--memory`, what `--backend processes` may use of this machine."""
+        self.add_argument("--n-jobs", type=positive_int, default=available_cores(), help="worker processes")
+        self.add_argument(
+            "--memory", type=positive_float, metavar="GIB", help="for all of them; else 80%% of what is free"
+        )
+
+    def add_backend(self) -> None:
+        """Adds `--backend` and `--scheduler`, which `check_backend` looks at."""
+        self.add_argument(
+            "--backend",
+            choices=("processes", "dask"),
+            default="processes",
+            help="dask: cases go to a cluster's workers",
+        )
+        self.add_argument("--scheduler", metavar="ADDRESS", help="of --backend dask, such as node1:8786")
+
+    def check_backend(self, options: argparse.Namespace) -> None:
+        """Refuses options that do not go with `--backend`; on a cluster all paths become absolute, for its workers."""
+        if options.backend == "processes":
+            if options.scheduler:
+                self.error("--scheduler belongs to --backend dask; add that")
+            return
+        if not options.scheduler:
+            self.error("--backend dask hands cases to a scheduler; name it with --scheduler, such as node1:8786")
+        self.refuse_given(("n_jobs", "memory"), "is for --backend processes; on a cluster its workers decide")
+        for name, value in vars(options).items():
+            if isinstance(value, Path):
+                setattr(options, name, value.absolute())
+            elif isinstance(value, list):
+                setattr(options, name, [each.absolute() if isinstance(each, Path) else each for each in value])
 
 
 def whole_number(text: str) -> int:
@@ -98,6 +145,13 @@ def non_negative_float(text: str) -> float:
 def share(text: str) -> float:
     """Returns a number from 0 to below 1 from the command line."""
     return _float_between(text, 0, math.nextafter(1, 0), "a number from 0 to below 1")
+
+
+def axes(text: str) -> str:
+    """Returns axes of a volume to flip along, some of "zyx", from the command line."""
+    if not text or set(text) - set(AXES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not made of the axes z, y and x, such as zy")
+    return text
 
 
 def overlap(text: str) -> float:

@@ -8,9 +8,10 @@ import argparse  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from data_preprocessing.backend import Processes  # noqa: E402
 from data_preprocessing.checks.dataset import check_dataset  # noqa: E402
 from data_preprocessing.open_dataset import open_dataset  # noqa: E402
-from data_preprocessing.pipeline import Resources, preprocess, preprocess_case  # noqa: E402
+from data_preprocessing.pipeline import preprocess, preprocess_case  # noqa: E402
 from data_preprocessing.plan import make_plan  # noqa: E402
 from data_preprocessing.task import load_task  # noqa: E402
 
@@ -26,14 +27,14 @@ def main() -> None:
     lap("importing the libraries", START)
     config = load_task(options.task)
     start = time.perf_counter()
-    check_dataset(config.dataset, 3, options.data, n_jobs=2)
+    check_dataset(config.dataset, 3, options.data, Processes(2))
     start = lap("checking all cases", start)
     dataset = open_dataset(options.data, config.dataset)
     plan = make_plan(config, dataset, 3)
     with tempfile.TemporaryDirectory() as folder:
         ends: list[float] = []
         preprocess(
-            config, dataset, plan, Path(folder), Resources(2), on_case=lambda *_: ends.append(time.perf_counter())
+            config, dataset, plan, Path(folder), Processes(2), on_case=lambda *_: ends.append(time.perf_counter())
         )
         print(f"{ends[0] - start:6.2f} s  starting two processes, until the first case is done")
         print(f"{ends[-1] - ends[0]:6.2f} s  the other {len(ends) - 1} cases")

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.checks.dataset import check_dataset
 from data_preprocessing.checks.finding import Finding, Row
 
@@ -51,8 +52,8 @@ class Sample:
         }
         self.description.write_text(json.dumps(content | changes))
 
-    def check(self, dim=3, n_jobs: int = 1, **options) -> list[Finding]:
-        return check_dataset(make_config().dataset, dim, self.data, n_jobs, **options)
+    def check(self, dim=3, backend: Backend = Processes(), **options) -> list[Finding]:
+        return check_dataset(make_config().dataset, dim, self.data, backend, **options)
 
     def rows(self, **options) -> list[Row]:
         return [finding.row for finding in self.check(**options)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_preprocessing import scheduler
+from data_preprocessing.backend import Processes
 from data_preprocessing.checks.dataset import check_dataset
 from data_preprocessing.checks.finding import Row
 from data_preprocessing.dataset import load_dataset
@@ -36,7 +37,7 @@ def test_a_clean_data_set_has_no_findings(sample):
 def test_the_hippocampus_of_the_decathlon_has_no_errors():
     told = []
     findings = check_dataset(
-        load_task("04").dataset, 3, REAL_DATA, 1, on_case=lambda done, total: told.append((done, total))
+        load_task("04").dataset, 3, REAL_DATA, Processes(), on_case=lambda done, total: told.append((done, total))
     )
     assert [finding for finding in findings if finding.level == "error"] == []
     assert told[-1] == (200, 200)
@@ -235,7 +236,7 @@ def test_every_problem_of_every_case_is_found_and_the_worst_come_first(sample):
 def test_several_processes_find_the_same(sample, monkeypatch):
     spoil_everything(sample)
     monkeypatch.setattr(scheduler, "BYTES_WORTH_PROCESSES", 0)  # otherwise so small a data set is left to one
-    assert sample.check(n_jobs=2) == sample.check(n_jobs=1)
+    assert sample.check(backend=Processes(2)) == sample.check()
 
 
 def test_progress_is_told_after_each_case(sample):
@@ -270,7 +271,7 @@ def test_what_a_raw_folder_of_nnunet_lacks_is_a_finding(tmp_path):
     (raw / "imagesTr" / "a_0000.nii.gz").touch()
     description = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
     (raw / "dataset.json").write_text(json.dumps(description))
-    (finding,) = check_dataset(raw.name, 3, tmp_path, 1)
+    (finding,) = check_dataset(raw.name, 3, tmp_path, Processes())
     assert (finding.level, finding.row) == ("error", Row.LISTING)
     assert finding.file == str(raw / "labelsTr" / "a.nii.gz")
     assert finding.remedy.startswith("restore it")

@@ -57,6 +57,11 @@ def of_type(path: Path, code: int) -> Path:
     return patched(path, "datatype", code)
 
 
+def text(path: Path) -> Path:
+    path.write_text("404: not found")
+    return path
+
+
 UNREADABLE = [
     (Row.GZIP_TRUNCATED, lambda path: cut(compress(path), 1), "truncated"),
     (Row.GZIP_TRUNCATED, lambda path: cut(compress(path), 30), "truncated"),
@@ -68,6 +73,8 @@ UNREADABLE = [
     (Row.EMPTY_FILE, emptied, "empty"),
     (Row.WRONG_SUFFIX, lambda path: compress(path).rename(path), r"rename it to c\.nii\.gz"),
     (Row.WRONG_SUFFIX, lambda path: path.rename(path.with_name("c.nii.gz")), r"rename it to c\.nii$"),
+    (Row.NOT_NIFTI, lambda path: text(path), "neither gzip nor a NIfTI header"),
+    (Row.NOT_NIFTI, lambda path: text(path).rename(path.with_name("c.nii.gz")), "neither gzip nor a NIfTI header"),
     (Row.NOT_NIFTI, lambda path: patched(path, "magic", b"abc"), "not a valid NIfTI"),
     (Row.NOT_NIFTI, lambda path: patched(path, "magic", b"ni1"), "not a valid NIfTI"),  # one of two files
     (Row.NOT_NIFTI, lambda path: patched(path, "vox_offset", np.inf), "not a valid NIfTI"),

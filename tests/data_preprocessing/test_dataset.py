@@ -265,7 +265,7 @@ def test_a_list_names_files_and_folders_a_line_each(tmp_path):
     files = [tmp_path / "in" / "b.nii", tmp_path / "with space.nii"]
     touch(*files)
     listed = tmp_path / "scans.txt"
-    listed.write_text(f"{files[1]}\r\n\n  {tmp_path / 'in'}  \n")
+    listed.write_text(f"{files[1]}\r\n\n# of {tmp_path / 'gone'}\n  {tmp_path / 'in'}  \n")
     assert [case.images for case in find_images(listed, 1)] == [(files[0],), (files[1],)]
 
 
@@ -273,6 +273,7 @@ def test_a_list_names_files_and_folders_a_line_each(tmp_path):
     ("content", "words"),
     [
         (b"", "lists no image"),
+        (b"# nothing\n\n", "lists no image"),
         (b"gone.nii\n", "gone.nii: no such file or folder; correct it in"),
         (b"scans.txt\n", "scans.txt: no such file or folder"),
         (b"\xff\xfe\n", "cannot be read"),

@@ -6,6 +6,7 @@ import pytest
 
 from data_preprocessing import fingerprint as module
 from data_preprocessing import scheduler
+from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.fingerprint import (
     FINGERPRINT_NAME,
@@ -113,7 +114,7 @@ def test_each_case_weighs_the_same_however_large_its_foreground(tmp_path):
     small, large = np.zeros(SHAPE), np.ones(SHAPE)
     small[0, 0, 0] = 1
     cases = [write_case(tmp_path, "a", np.full(SHAPE, 10), small), write_case(tmp_path, "b", np.full(SHAPE, 20), large)]
-    (found,) = collect(dataset_of(tmp_path, *cases), n_jobs=1).intensities
+    (found,) = collect(dataset_of(tmp_path, *cases)).intensities
     assert (found.mean, found.std, found.low, found.high) == (15.0, 5.0, 10.0, 20.0)
 
 
@@ -122,7 +123,7 @@ def test_a_case_without_foreground_counts_for_its_size_only(tmp_path):
         write_case(tmp_path, "a", np.full(SHAPE, 10), np.zeros(SHAPE)),
         write_case(tmp_path, "b", np.full(SHAPE, 20), np.ones(SHAPE)),
     ]
-    fingerprint = collect(dataset_of(tmp_path, *cases), n_jobs=1)
+    fingerprint = collect(dataset_of(tmp_path, *cases))
     assert [case.name for case in fingerprint.cases] == ["a", "b"]
     assert fingerprint.intensities[0].mean == 20.0
 
@@ -130,7 +131,7 @@ def test_a_case_without_foreground_counts_for_its_size_only(tmp_path):
 def test_channels_are_kept_apart(tmp_path):
     image = np.stack([np.full(SHAPE, 3), np.full(SHAPE, 8)], axis=-1)
     case = write_case(tmp_path, "a", image, np.ones(SHAPE))
-    fingerprint = collect(dataset_of(tmp_path, case, channels=("T1", "T2")), n_jobs=1)
+    fingerprint = collect(dataset_of(tmp_path, case, channels=("T1", "T2")))
     assert [channel.mean for channel in fingerprint.intensities] == [3.0, 8.0]
 
 
@@ -150,17 +151,17 @@ def test_the_voxels_of_a_whole_data_set_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module, "channel_intensities", lambda voxels: pooled.append(len(voxels)) or channel_intensities(voxels)
     )
-    collect(random_dataset(tmp_path, count=5, channels=("T1", "T2")), n_jobs=1)
+    collect(random_dataset(tmp_path, count=5, channels=("T1", "T2")))
     assert pooled == [30, 30]
 
 
 def test_the_result_does_not_depend_on_the_number_of_processes_or_the_order_of_cases(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SAMPLED_VOXELS", 200)  # few, so that another draw would show
     dataset = random_dataset(tmp_path)
-    fingerprint = collect(dataset, n_jobs=1)
-    reversed_order = collect(dataset_of(tmp_path, *dataset.training[::-1]), n_jobs=1)
+    fingerprint = collect(dataset)
+    reversed_order = collect(dataset_of(tmp_path, *dataset.training[::-1]))
     monkeypatch.setattr(scheduler, "BYTES_WORTH_PROCESSES", 0)  # otherwise so small a data set is left to one process
-    assert collect(dataset, n_jobs=2) == fingerprint
+    assert collect(dataset, Processes(2)) == fingerprint
     assert (reversed_order.cases, reversed_order.intensities) == (fingerprint.cases, fingerprint.intensities)
 
 
@@ -172,41 +173,41 @@ def test_two_cases_with_the_same_voxels_draw_differently(tmp_path):
 
 def test_progress_is_told_after_each_case(tmp_path):
     told = []
-    collect(random_dataset(tmp_path, count=3), n_jobs=1, on_case=lambda done, total: told.append((done, total)))
+    collect(random_dataset(tmp_path, count=3), on_case=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_case_with_other_channels_than_the_data_set_is_refused(tmp_path):
     case = write_case(tmp_path, "a", np.ones(SHAPE), np.ones(SHAPE))
     with refused(case.images[0], "1 channel where dataset.json lists 2"):
-        collect(dataset_of(tmp_path, case, channels=("T1", "T2")), n_jobs=1)
+        collect(dataset_of(tmp_path, case, channels=("T1", "T2")))
 
 
 def test_a_case_without_a_label_is_refused(tmp_path):
     case = write_case(tmp_path, "a", np.ones(SHAPE), np.ones(SHAPE))
     with refused("case a", "has no label"):
-        collect(dataset_of(tmp_path, Case("a", case.images)), n_jobs=1)
+        collect(dataset_of(tmp_path, Case("a", case.images)))
 
 
 def test_a_label_on_another_grid_is_refused_unless_trusted(tmp_path):
     case = write_case(tmp_path, "a", np.full(SHAPE, 10), np.ones(SHAPE))
     save(case.label, np.ones(SHAPE, np.uint8), np.diag([1.0, 1.0, 1.1, 1.0]))
     with refused(case.label):
-        collect(dataset_of(tmp_path, case), n_jobs=1)
-    assert collect(dataset_of(tmp_path, case), n_jobs=1, trust_grid=True).intensities[0].mean == 10
+        collect(dataset_of(tmp_path, case))
+    assert collect(dataset_of(tmp_path, case), trust_grid=True).intensities[0].mean == 10
 
 
 def test_a_data_set_without_any_foreground_is_refused(tmp_path):
     case = write_case(tmp_path, "a", np.ones(SHAPE), np.zeros(SHAPE))
     with refused(tmp_path, "no label file holds any foreground"):
-        collect(dataset_of(tmp_path, case), n_jobs=1)
+        collect(dataset_of(tmp_path, case))
 
 
 def test_a_damaged_file_is_refused_from_a_worker_process_too(tmp_path):
     dataset = random_dataset(tmp_path, count=2)
     dataset.training[1].images[0].write_bytes(b"")
     with refused(dataset.training[1].images[0], "empty"):
-        collect(dataset, n_jobs=2)
+        collect(dataset, Processes(2))
 
 
 def test_a_fingerprint_reads_back_as_it_was_written(tmp_path):
@@ -237,7 +238,7 @@ def test_a_share_that_cannot_be_is_refused(share):
 def test_the_hash_of_the_files_tells_a_changed_file_and_another_set_of_cases(tmp_path):
     dataset = random_dataset(tmp_path, count=3)
     before = files_hash(dataset)
-    assert before == files_hash(dataset) == collect(dataset, n_jobs=1).files_hash
+    assert before == files_hash(dataset) == collect(dataset).files_hash
     assert files_hash(dataset_of(tmp_path, *dataset.training[:2])) != before
     status = dataset.training[0].label.stat()
     os.utime(dataset.training[0].label, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
@@ -252,17 +253,17 @@ def test_a_fingerprint_is_frozen():
 
 def test_a_kept_fingerprint_is_used_until_a_file_changes(tmp_path):
     dataset = random_dataset(tmp_path / "data", count=5)
-    first = load_or_collect(tmp_path, dataset, n_jobs=1)
+    first = load_or_collect(tmp_path, dataset)
     told = []
-    assert load_or_collect(tmp_path, dataset, 1, lambda done, total: told.append(done)) == first
+    assert load_or_collect(tmp_path, dataset, on_case=lambda done, total: told.append(done)) == first
     assert told == []
     os.utime(dataset.training[0].images[0], ns=(1, 1))
-    assert load_or_collect(tmp_path, dataset, 1, lambda done, total: told.append(done)).cases == first.cases
+    assert load_or_collect(tmp_path, dataset, on_case=lambda done, total: told.append(done)).cases == first.cases
     assert told == [1, 2, 3, 4, 5]
 
 
 def test_a_fingerprint_that_cannot_be_read_is_collected_anew(tmp_path):
     dataset = random_dataset(tmp_path / "data", count=5)
-    first = load_or_collect(tmp_path, dataset, n_jobs=1)
+    first = load_or_collect(tmp_path, dataset)
     (tmp_path / FINGERPRINT_NAME).write_text("{}")
-    assert load_or_collect(tmp_path, dataset, n_jobs=1) == first
+    assert load_or_collect(tmp_path, dataset) == first

@@ -45,7 +45,7 @@ def test_channels_labels_and_files_are_found_as_nnunet_names_them(tmp_path, endi
 
 
 def test_the_cases_can_be_read(tmp_path):
-    fingerprint = collect(load_nnunet_raw(write_raw(tmp_path)), n_jobs=1)
+    fingerprint = collect(load_nnunet_raw(write_raw(tmp_path)))
     assert [case.shape for case in fingerprint.cases] == [(6, 5, 4)] * 2
     assert len(fingerprint.intensities) == 2
 

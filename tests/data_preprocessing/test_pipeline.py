@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from data_preprocessing import pipeline
+from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import checksum
-from data_preprocessing.pipeline import Resources, class_indices, preprocess, preprocess_case
+from data_preprocessing.pipeline import class_indices, preprocess, preprocess_case
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import (
     MANIFEST_NAME,
@@ -48,7 +49,7 @@ def run(data, folder, processes=1, on_case=lambda done, total: None):
     config = make_config()
     dataset = load_dataset(data, config.dataset)
     plan = make_plan(config, dataset, 3)
-    return preprocess(config, dataset, plan, folder, Resources(processes), on_case=on_case)
+    return preprocess(config, dataset, plan, folder, Processes(processes), on_case=on_case)
 
 
 def contents(folder):
@@ -124,7 +125,7 @@ def test_the_foreground_table_holds_both_classes_equally(small_shards):
 def test_two_processes_give_the_same_bytes_as_one(tmp_path, small_config, small_data, small_shards):
     dataset = load_dataset(small_data, small_config.dataset)
     plan = make_plan(small_config, dataset, 3)
-    two = contents(preprocess(small_config, dataset, plan, tmp_path, Resources(2)).folder)
+    two = contents(preprocess(small_config, dataset, plan, tmp_path, Processes(2)).folder)
     one = contents(small_shards / "task90_3d")
     assert two.keys() == one.keys()
     assert [name for name in one if one[name] != two[name]] == []
@@ -283,7 +284,7 @@ def test_a_worker_that_dies_is_one_failed_case_and_the_folder_stays_incomplete(t
     monkeypatch.setattr(pipeline, "preprocess_case", die_on_case_b)
     config = make_config()
     dataset = load_dataset(data, config.dataset)
-    summary = preprocess(config, dataset, make_plan(config, dataset, 3), tmp_path / "shards", Resources(2))
+    summary = preprocess(config, dataset, make_plan(config, dataset, 3), tmp_path / "shards", Processes(2))
     assert [(outcome.name, outcome.user_error) for outcome in summary.failures] == [("b", False)]
     assert [record.name for record in summary.records] == ["a", "c"]
     assert not (tmp_path / "shards" / MANIFEST_NAME).exists()
@@ -294,7 +295,7 @@ def test_a_case_that_may_not_fit_into_memory_is_told_and_worked_on_all_the_same(
     config = make_config()
     dataset = load_dataset(data, config.dataset)
     told = []
-    plan, resources = make_plan(config, dataset, 3), Resources(2, memory=2**20)
+    plan, resources = make_plan(config, dataset, 3), Processes(2, memory=2**20)
     summary = preprocess(config, dataset, plan, tmp_path / "shards", resources, warn=told.append)
     assert [message.split(":")[0] for message in told] == ["case a", "case b", "case c"]
     assert len(summary.records) == 3

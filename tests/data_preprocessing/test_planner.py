@@ -23,7 +23,7 @@ def plan_of(fingerprint, gpu_memory_gb=8.0):
 def test_the_hippocampus_is_planned_as_nnunet_plans_it():
     # nnU-Net v2 itself gives these numbers for the 200 labelled cases.
     dataset = load_dataset(SHARED_DATA, "Task04_Hippocampus")
-    planned = plan_config(dataset, collect(dataset, n_jobs=1), "11").config
+    planned = plan_config(dataset, collect(dataset), "11").config
     assert (planned.patch_size_3d, planned.spacing_3d) == ((40, 56, 40), (1, 1, 1))
     assert planned.topology_3d.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
     assert planned.topology_3d.kernels == ((3, 3, 3),) * 4

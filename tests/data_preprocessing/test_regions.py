@@ -119,7 +119,7 @@ def test_a_region_that_is_no_list_of_numbers_is_refused(tmp_path, core):
 def test_a_raw_folder_with_regions_is_planned_with_them(tmp_path):
     dataset = load_nnunet_raw(write_raw(tmp_path / "Dataset091_Tiny"))
     assert (dataset.labels, dataset.regions) == (NAMES, STATED)
-    planned = plan_config(dataset, collect(dataset, n_jobs=1), "91")
+    planned = plan_config(dataset, collect(dataset), "91")
     path = tmp_path / "task91.yaml"
     write_config(path, planned)
     stated = yaml.safe_load(path.read_text())["regions"]
@@ -138,7 +138,7 @@ def test_a_planned_config_without_regions_does_not_speak_of_them(tmp_path):
     folder = write_raw(tmp_path / "Dataset091_Tiny")
     describe(folder, labels={name: number for number, name in NAMES.items()})
     dataset = load_nnunet_raw(folder)
-    assert "regions" not in render_config(plan_config(dataset, collect(dataset, n_jobs=1), "91"))
+    assert "regions" not in render_config(plan_config(dataset, collect(dataset), "91"))
 
 
 @pytest.mark.parametrize(

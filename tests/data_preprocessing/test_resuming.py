@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.pipeline import preprocess
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import check_config, image_path, open_shards
 from tests.commands import ROOT, run_well
@@ -34,7 +35,7 @@ def stage(small_config, small_data, tmp_path):
         config = small_config.model_copy(update=changes)
         dataset = load_dataset(small_data, config.dataset)
         plan = make_plan(config, dataset, 3)
-        assert not preprocess(config, dataset, plan, tmp_path / "shards", Resources(), shard_type).failures
+        assert not preprocess(config, dataset, plan, tmp_path / "shards", Processes(), shard_type).failures
         return tmp_path / "shards"
 
     return run
@@ -82,11 +83,11 @@ def test_an_image_that_was_replaced_is_redone(small_config, small_data, tmp_path
     dataset = load_dataset(data, small_config.dataset)
     plan = make_plan(small_config, dataset, 3)
     folder = tmp_path / "shards"
-    preprocess(small_config, dataset, plan, folder, Resources())
+    preprocess(small_config, dataset, plan, folder, Processes())
     before = contents(folder)
     shutil.copy(dataset.training[1].images[0], dataset.training[0].images[0])
     shutil.copy(dataset.training[1].label, dataset.training[0].label)
-    preprocess(small_config, dataset, plan, folder, Resources())
+    preprocess(small_config, dataset, plan, folder, Processes())
     after = contents(folder)
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {

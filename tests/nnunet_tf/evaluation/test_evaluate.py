@@ -4,8 +4,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_preprocessing.backend import Processes
 from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation import jobs
 from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, evaluate
 from nnunet_tf.evaluation.options import ScoringOptions
 
@@ -76,7 +76,7 @@ def test_a_number_that_one_case_lacks_is_absent_in_it(folders, tmp_path):
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in this process", "in processes"])
 def test_a_case_that_fails_is_named_and_the_others_are_scored(folders, apart, monkeypatch):
-    monkeypatch.setattr(jobs, "worth_processes", lambda files: apart)
+    monkeypatch.setattr(Processes, "worth", lambda self, files: apart)
     predictions, labels = folders
     for name in ("good", "other", "undeclared"):
         for folder in folders:
@@ -84,7 +84,7 @@ def test_a_case_that_fails_is_named_and_the_others_are_scored(folders, apart, mo
     write(predictions / "other.nii.gz", np.ones((3, 3, 4)))
     write(predictions / "undeclared.nii.gz", np.full((3, 3, 3), 9))
     seen = []
-    result = evaluate(predictions, labels, workers=2, on_case=lambda done, total: seen.append((done, total)))
+    result = evaluate(predictions, labels, Processes(2), on_case=lambda done, total: seen.append((done, total)))
     assert result.cases == {"good": {"a": 1.0, "b": None}}
     assert set(result.failed) == {"other", "undeclared"}
     assert "voxel grid differs" in result.failed["other"].reason

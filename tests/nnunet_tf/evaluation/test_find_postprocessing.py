@@ -2,8 +2,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_preprocessing.backend import Processes
 from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation import find_postprocessing as find_postprocessing_module
 from nnunet_tf.evaluation.dice import dice, overlap_counts
 from nnunet_tf.evaluation.find_postprocessing import count_alternatives, decide, find_postprocessing
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
@@ -108,20 +108,20 @@ def write(path, voxels, affine=None):
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_files_of_the_same_name_are_compared(folders, apart, monkeypatch):
-    monkeypatch.setattr(find_postprocessing_module, "worth_processes", lambda files: apart)
+    monkeypatch.setattr(Processes, "worth", lambda self, files: apart)
     predictions, labels = folders
     for case in ("a", "b"):
         write(labels / f"{case}.nii.gz", row((1, 6), (2, 6), (0, 8)))
         write(predictions / f"{case}.nii.gz", row((1, 6), (2, 6), (0, 3), (1, 3), (0, 2)))
     write(labels / "unpredicted.nii.gz", row((1, 20)))
     names = {0: "background", 1: "liver", 2: "tumour"}
-    found = find_postprocessing(predictions, labels, names, n_jobs=2)
+    found = find_postprocessing(predictions, labels, names, Processes(2))
     assert (settings(found), found.cases) == ((True, ()), 2)
 
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_prediction_without_label_or_on_another_grid_is_refused(folders, apart, monkeypatch):
-    monkeypatch.setattr(find_postprocessing_module, "worth_processes", lambda files: apart)
+    monkeypatch.setattr(Processes, "worth", lambda self, files: apart)
     predictions, labels = folders
     write(predictions / "x.nii.gz", row((1, 4)))
     write(labels / "y.nii.gz", row((1, 4)))

@@ -187,6 +187,8 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(tmp_path, exact):
             exact[3](given)
     with pytest.raises(UserError, match="array: 2 channels"):
         exact[3](np.ones((4, 4, 4, 2)), affine=np.eye(4))
+    with pytest.raises(UserError, match="affine: goes with a NumPy array"):
+        exact[3](two, affine=np.eye(4))
     with pytest.raises(UserError, match="affine="):
         exact[3](anatomy())
     for affine in (np.zeros((4, 4)), np.diag([1, 1, np.nan, 1])):

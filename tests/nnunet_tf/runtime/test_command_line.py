@@ -1,7 +1,10 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.runtime.command_line import CommandParser, overlap, positive_float, positive_int, run
+from nnunet_tf.runtime.command_line import CommandParser, available_cores, overlap, positive_float, positive_int, run
 
 
 def fail(error):
@@ -45,3 +48,40 @@ def test_numbers_out_of_range_are_told_in_one_line(convert, good, bad, capsys):
         message = capsys.readouterr().err
         assert "--number" in message
         assert message.count("\n") == 1
+
+
+def backend_options(monkeypatch, *words):
+    parser = CommandParser("test")
+    parser.add_jobs()
+    parser.add_backend()
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--input", type=Path, nargs="+")
+    monkeypatch.setattr(sys, "argv", ["test.py", *words])
+    options = parser.parse_args()
+    parser.check_backend(options)
+    return options
+
+
+def test_on_a_cluster_paths_are_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    words = ["--output", "out", "--input", "a", "/b"]
+    here = backend_options(monkeypatch, *words)
+    assert (here.output, here.input) == (Path("out"), [Path("a"), Path("/b")])
+    there = backend_options(monkeypatch, *words, "--backend", "dask", "--scheduler", "node1:8786")
+    assert (there.output, there.input) == (tmp_path / "out", [tmp_path / "a", Path("/b")])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--backend", "dask"], "name it with --scheduler"),
+        (["--scheduler", "node1:8786"], "--scheduler belongs to --backend dask"),
+        (["--backend", "dask", "--scheduler", "node1:8786", "--n-jobs", str(available_cores())], "--n-jobs is for"),
+        (["--backend", "dask", "--scheduler", "node1:8786", "--memory", "4"], "--memory is for --backend processes"),
+    ],
+)
+def test_options_that_do_not_go_with_the_backend_are_refused(words, said, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        backend_options(monkeypatch, *words)
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err

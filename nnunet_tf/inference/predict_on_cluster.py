@@ -1,0 +1,92 @@
+"""Many scans on the machines of a cluster, each a job; a worker loads the models once and keeps them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+from data_preprocessing.backend import Backend
+from data_preprocessing.checks.finding import Finding
+from data_preprocessing.dataset import Case
+from data_preprocessing.errors import UserError
+from data_preprocessing.memory import free_memory
+from data_preprocessing.plan import Plan
+from data_preprocessing.scheduler import Job, Outcome
+from nnunet_tf.choices import FoldName
+from nnunet_tf.inference.inputs import memory_findings, memory_needed, read_scan
+from nnunet_tf.inference.model_folder import Checkpoint
+from nnunet_tf.inference.outputs import Outputs
+from nnunet_tf.inference.predict_cases import Warnings, compute, too_little_memory
+from nnunet_tf.inference.predictor import Predictor
+from nnunet_tf.inference.sliding_window import BlendMode
+from nnunet_tf.runtime.command_line import raise_if_stopped
+from nnunet_tf.runtime.device import Device
+from nnunet_tf.runtime.progress import track
+
+_one_at_a_time = Lock()  # a worker may have several threads, and one network
+
+
+@dataclass(frozen=True)
+class PredictorOptions:
+    """What a `Predictor` is made with on a worker; the paths are absolute, and the same on all machines.
+
+    `run` differs from run to run, so that models that were trained on in between are loaded anew.
+    """
+
+    run: str
+    model: tuple[Path, ...]
+    folds: tuple[FoldName, ...] | None = None
+    tta: bool = False
+    tta_axes: str | None = None
+    overlap: float = 0.5
+    blend_mode: BlendMode = "gaussian"
+    window_batch: int | None = None
+    device: Device = "auto"
+    amp: bool = False
+    checkpoint: Checkpoint = "best"
+    postprocessing: bool = True
+
+
+def predict_on_cluster(
+    backend: Backend, options: PredictorOptions, plans: Sequence[Plan], cases: Sequence[Case], outputs: Outputs
+) -> list[Outcome[list[Finding]]]:
+    """Writes the segmentations of all cases; returns how those that failed did, by name.
+
+    `plans` are one of each configuration of the models. What is odd about a scan is said as `predict_cases` says it.
+    """
+    jobs = [Job(case.name, predict_case, (options, plans, case, outputs), memory_needed(case, plans)) for case in cases]
+    failed = []
+    with track("Predicting", total=len(cases), unit="cases") as tracker:
+        warnings = Warnings(tracker.say)
+        for done, outcome in enumerate(backend.run(jobs), start=1):
+            raise_if_stopped()
+            if outcome.result is None:
+                failed.append(outcome)
+            else:
+                warnings.tell(outcome.result)
+            tracker.update(done, note=outcome.name)
+        warnings.close()
+    outputs.clear_leftovers(cases, alive=lambda process: False)  # of workers that were killed
+    return sorted(failed, key=lambda outcome: outcome.name)
+
+
+def predict_case(options: PredictorOptions, plans: Sequence[Plan], case: Case, outputs: Outputs) -> list[Finding]:
+    """Writes the segmentation of one case and returns what is odd about it; runs on a worker, which keeps the models.
+
+    Raises UserError as `predict_cases` tells it.
+    """
+    with _one_at_a_time:
+        try:
+            findings = memory_findings(case, plans, free_memory())
+            volume = read_scan(case, plans)
+            outputs.write(case, compute(_loaded(options), case, volume, outputs), volume.source)
+        except MemoryError:
+            raise UserError(too_little_memory(case)) from None
+    return [*findings, *volume.findings]
+
+
+@lru_cache(maxsize=1)
+def _loaded(options: PredictorOptions) -> Predictor:
+    chosen = {field.name: getattr(options, field.name) for field in fields(options) if field.name != "run"}
+    return Predictor(**chosen)
