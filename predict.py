@@ -21,8 +21,8 @@ def main() -> None:
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
-    from data_preprocessing.dataset import find_images
     from data_preprocessing.errors import UserError
+    from data_preprocessing.scans import find_images
     from nnunet_tf.inference.inputs import check_headers, part_of
     from nnunet_tf.inference.outputs import Outputs, check_output
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import make_folder
-from data_preprocessing.memory import read_header
+from data_preprocessing.image_file import read_header
+from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job, Outcome
 from data_preprocessing.volume_io import read_image, same_grid
 from nnunet_tf.evaluation.case import load_pair

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.dataset import Case, find_images, load_dataset, read_labels
+from data_preprocessing.dataset import Case, load_dataset, read_labels
+from data_preprocessing.scans import find_images
 
 from .samples import refused
 
@@ -186,10 +187,10 @@ def test_two_classes_of_one_number_are_refused(folder):
         load(folder)
 
 
-def test_an_image_that_is_no_nifti_file_is_refused(folder):
-    touch(folder / "imagesTr" / "a.nrrd")
-    write(folder, MSD | {"training": [{"image": "imagesTr/a.nrrd", "label": "labelsTr/a.nii.gz"}]})
-    with refused(folder / "imagesTr" / "a.nrrd", "not a NIfTI file"):
+def test_an_image_of_no_known_format_is_refused(folder):
+    touch(folder / "imagesTr" / "a.gif")
+    write(folder, MSD | {"training": [{"image": "imagesTr/a.gif", "label": "labelsTr/a.nii.gz"}]})
+    with refused(folder / "imagesTr" / "a.gif", "not an image of a known kind"):
         load(folder)
 
 
@@ -296,7 +297,7 @@ def test_two_files_of_one_name_in_different_folders_are_refused(tmp_path):
 
 def test_a_folder_without_images_is_refused(tmp_path):
     touch(tmp_path / "notes.txt")
-    with refused(tmp_path, "holds no .nii.gz or .nii file"):
+    with refused(tmp_path, "holds no image"):
         find_images(tmp_path, 1)
 
 
@@ -306,6 +307,6 @@ def test_a_missing_source_is_refused(tmp_path):
 
 
 def test_a_single_file_of_another_kind_is_refused(tmp_path):
-    touch(tmp_path / "scan.mha")
-    with refused(tmp_path / "scan.mha", "not a NIfTI file"):
-        find_images(tmp_path / "scan.mha", 1)
+    touch(tmp_path / "scan.gif")
+    with refused(tmp_path / "scan.gif", "not an image of a known kind"):
+        find_images(tmp_path / "scan.gif", 1)

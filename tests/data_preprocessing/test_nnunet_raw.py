@@ -111,7 +111,7 @@ def test_a_dataset_json_that_is_none_is_refused(tmp_path, content):
         ({"labels": {"PZ": 1}}, "background, number 0"),
         ({"labels": {"background": 0, "PZ": 1, "ignore": 2}}, "ignore is not supported"),
         ({"file_ending": None}, "file_ending"),
-        ({"file_ending": ".png"}, "file_ending .png.*only NIfTI"),
+        ({"file_ending": ".gif"}, "file_ending .gif: not read"),
         ({"dataset": {"a": {"images": [], "label": ""}}}, "under dataset is not supported"),
     ],
 )
