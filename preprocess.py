@@ -99,8 +99,10 @@ def plan_task(options: argparse.Namespace) -> None:
     refuse_existing(path)
     check(options, name)
     dataset = open_dataset(_data(options), name)
-    write_config(path, plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory))
-    command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
+    planned = plan_config(dataset, _fingerprint(options, dataset, number), number, options.gpu_memory)
+    write_config(path, planned)
+    only_2d = [] if planned.network_3d else ["--dim", "2"]
+    command = shlex.join(["python", "preprocess.py", "--task", number, *only_2d, "--data", str(_data(options))])
     print(f"{path} written; next: {command}")
 
 

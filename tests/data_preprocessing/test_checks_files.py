@@ -122,7 +122,7 @@ def test_a_file_of_another_format_is_one_error_and_refused(sample, part):
     relist(sample, part, path.name)
     (finding,) = sample.check()
     assert (finding.level, finding.row, finding.file) == ("error", Row.NOT_NIFTI, str(path))
-    with refused(said(finding), "give .nii.gz or .nii"):
+    with refused(said(finding), "give .nii.gz .nii .mgz"):
         load_dataset(sample.data, sample.folder.name)
 
 
