@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Parses the command line and writes one NIfTI a case."""
+    """Parses the command line and writes one segmentation a case."""
     options = _parser().parse_args()
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
@@ -73,7 +73,8 @@ def _parser() -> CommandParser:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="NIfTI files, folders of them, or a .txt with a path a line, instead of imagesTs",
+        help="images (NIfTI, NRRD, MHA, MGZ, DICOM folders, PNG, BMP, JPEG, TIFF), folders of them, or a .txt with a "
+        "path a line, instead of imagesTs",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where to write; else predictions/ in the model folder"

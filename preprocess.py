@@ -1,4 +1,4 @@
-"""NIfTI volumes of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
+"""Images of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
 
 import argparse
 import shlex

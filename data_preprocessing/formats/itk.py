@@ -25,6 +25,7 @@ HEADER_BYTES = 2**20  # more than any header takes
 BLOCK = 2**16  # of compressed data at once: at most 64 MiB when it is decompressed
 ANY_ZLIB = 47  # zlib's number for gzip or zlib, as the data begins
 MHA_END = re.compile(rb"^[ \t]*ElementDataFile[ \t]*=[ \t]*([^\r\n]*?)[ \t]*\r?\n", re.MULTILINE)
+MHA_NEEDED = {"ndims", "dimsize", "elementtype"}
 NRRD_END = re.compile(rb"\r?\n\r?\n")
 
 
@@ -57,7 +58,7 @@ def read(path: Path, as_label: bool) -> Stored:
     """Returns the voxels, components or the fourth axis as channels; raises Unusable for a damaged file."""
     import SimpleITK
 
-    offset, compressed = (_nrrd_data if path.suffix.lower() == ".nrrd" else _mha_data)(path)
+    offset, compressed = _data(path)
     seen, axes = _look(path)
     size = seen.voxels.size * seen.voxels.dtype.itemsize
     check_memory(path, size)
@@ -72,6 +73,7 @@ def read(path: Path, as_label: bool) -> Stored:
 
 def look(path: Path) -> Stored:
     """Returns shape, type and grid by the header; raises as `read` does."""
+    _data(path)
     return _look(path)[0]
 
 
@@ -96,14 +98,9 @@ def _look(path: Path) -> tuple[Stored, int]:
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    with open(path, "rb") as stream:
-        start = stream.read(HEADER_BYTES)
-    is_nrrd = path.suffix.lower() == ".nrrd"
-    if not (start.startswith(b"NRRD") if is_nrrd else b"NDims" in start):
-        raise _invalid(path, "another header")
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
-    reader.SetImageIO("NrrdImageIO" if is_nrrd else "MetaImageIO")
+    reader.SetImageIO("NrrdImageIO" if path.suffix.lower() == ".nrrd" else "MetaImageIO")
     try:
         reader.ReadImageInformation()
         size, components = reader.GetSize(), reader.GetNumberOfComponents()
@@ -121,24 +118,31 @@ def _fields(header: bytes, separator: str) -> dict[str, str]:
     return {name.strip().lower(): value.strip().lower() for name, found, value in lines if found}
 
 
-def _mha_data(path: Path) -> tuple[int, bool]:
+def _data(path: Path) -> tuple[int, bool]:
     """Where the voxels begin in the file, and whether they are compressed."""
     with open(path, "rb") as stream:
         start = stream.read(HEADER_BYTES)
+    is_nrrd = path.suffix.lower() == ".nrrd"
+    if not (start.startswith(b"NRRD") if is_nrrd else b"NDims" in start):
+        raise _invalid(path, "another header")
+    return (_nrrd_data if is_nrrd else _mha_data)(path, start)
+
+
+def _mha_data(path: Path, start: bytes) -> tuple[int, bool]:
     end = MHA_END.search(start)
     if end is None:
         raise _invalid(path, "its header has no end")
     if end[1].upper() != b"LOCAL":
         raise unusable(path, Row.UNREADABLE, "its voxels are in another file", "save both as one .mha file")
     fields = _fields(start[: end.start()], "=")
+    if not fields.keys() >= MHA_NEEDED:  # of which ITK complains in four lines
+        raise _invalid(path, f"its header lacks {', '.join(sorted(MHA_NEEDED - fields.keys()))}")
     if fields.get("binarydata", "true") != "true":
         raise unusable(path, Row.UNREADABLE, "its voxels are written as text", "save them in binary")
     return end.end(), fields.get("compresseddata") == "true"
 
 
-def _nrrd_data(path: Path) -> tuple[int, bool]:
-    with open(path, "rb") as stream:
-        start = stream.read(HEADER_BYTES)
+def _nrrd_data(path: Path, start: bytes) -> tuple[int, bool]:
     end = NRRD_END.search(start)
     if end is None:
         raise _invalid(path, "its header has no end")

@@ -1,6 +1,7 @@
 """MGZ and MGH, FreeSurfer's volumes, through nibabel."""
 
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from data_preprocessing.nifti_file import undamaged
 VERSION = b"\x00\x00\x00\x01"  # the first four bytes of every such file
 INVALID = (
     MGHError, ImageFileError, HeaderDataError, WrapStructError, ValueError, KeyError, TypeError, OverflowError, OSError,
-    EOFError,
+    EOFError, zlib.error,
 )  # fmt: skip
 
 

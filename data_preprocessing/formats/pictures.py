@@ -57,7 +57,8 @@ def read(path: Path, as_label: bool) -> Stored:
             pages = [_pixels(image, as_label) for _ in _pages(image, kind)]
     if len({page.shape for page in pages}) > 1:
         raise unusable(path, Row.UNREADABLE, "its pages differ in size", "give each size a file of its own")
-    stacked = _deep_colours(path, shape) if deep else np.stack(pages)
+    plain = np.stack(pages) if len(pages) > 1 else pages[0][np.newaxis]
+    stacked = _deep_colours(path, shape) if deep else plain
     axes = (2, 1, 0, 3)[: stacked.ndim]
     return Stored(stacked.transpose(axes), np.eye(4))
 

@@ -19,7 +19,7 @@ def find_postprocessing(predictions: Path, labels: Path, names: Iterable[int], n
     """Returns what raises the Dice of a folder of predictions, by the rule of `decide`.
 
     `names` are the numbers that are scored, such as the keys of a data set's class names; 0 is passed over. The
-    predictions, NIfTI, must not be postprocessed yet, and be of cases that their models did not learn from. At most
+    predictions must not be postprocessed yet, and be of cases that their models did not learn from. At most
     `n_jobs` cases are read at once. Raises UserError when one has no label of its name, or lies on another grid.
     """
     numbers = sorted(set(names) - {0})

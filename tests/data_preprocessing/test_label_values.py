@@ -9,7 +9,7 @@ from data_preprocessing.checks.finding import Row
 from data_preprocessing.dataset import read_labels
 from data_preprocessing.fingerprint import collect
 from data_preprocessing.open_dataset import open_dataset
-from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.pipeline import preprocess_case
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import label_path
 
@@ -96,11 +96,10 @@ def test_a_data_set_of_pictures_becomes_shards(tmp_path, colours, raw):
     assert check_dataset(folder.name, 2, tmp_path, n_jobs=1) == []
     dataset = open_dataset(tmp_path, folder.name)
     assert [case.spacing for case in collect(dataset, n_jobs=1).cases] == [(1, 1, 1)] * 5
-    config = make_config(spacing_3d=(1.5, 1, 1))
-    plan = make_plan(config, dataset, 2)
+    plan = make_plan(make_config(spacing_3d=(1.5, 1, 1)), dataset, 2)
     assert plan.label_values == (0, 255)
-    summary = preprocess(config, dataset, plan, tmp_path / "shards", Resources())
-    assert summary.failures == []
+    (tmp_path / "shards").mkdir()
+    preprocess_case(dataset.training[2], dataset, plan, tmp_path / "shards", "float32")
     with Image.open(folder / "labelsTr" / "c.png") as label:
         np.testing.assert_array_equal(np.load(label_path(tmp_path / "shards", "c"))[0, ..., 0], np.array(label) == 255)
 
