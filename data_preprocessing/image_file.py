@@ -43,7 +43,7 @@ def open_image(path: Path, as_label: bool = False) -> tuple[NiftiImage, Grid]:
     if entry is None:
         return open_nifti(path)
     try:
-        if path.stat().st_size == 0:
+        if path.stat().st_size == 0 and not path.is_dir():
             raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
         if as_label and is_lossy(path):
             problem = "a JPEG file does not keep label numbers"

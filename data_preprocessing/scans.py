@@ -65,7 +65,7 @@ def _channels(first: Path, known: dict[Path, Path], channels: int) -> tuple[Path
     stem, suffix = first.parent / case_name(first)[:-5], split_suffix(first)[1]
     others = [stem.with_name(f"{stem.name}_{number:04d}") for number in range(1, channels)]
     paths = [known.get(other, other.with_name(other.name + suffix)) for other in others]
-    return (first, *(path for path in paths if path.is_file()))
+    return (first, *(path for path in paths if path.exists()))
 
 
 def _is_channel_suffix(name: str) -> bool:

@@ -46,7 +46,7 @@ def case_name(path: Path) -> str:
 
     Raises UserError for another kind of file.
     """
-    return path.name if path.is_dir() else path.name.removesuffix(suffix_of(path))
+    return path.name if _is_folder(path) else path.name.removesuffix(suffix_of(path))
 
 
 def suffix_of(path: Path) -> str:
@@ -64,13 +64,12 @@ def is_image(path: Path) -> bool:
     """Returns whether `path` is a file of a known format by its name, or the folder of a DICOM series."""
     if path.name.startswith("."):
         return False
-    known = path.name.endswith(NIFTI_SUFFIXES) or path.suffix.lower() in _by_suffix()
-    return (known and not path.is_dir()) or dicom.is_series(path)
+    return (_is_folder(path) and dicom.is_series(path)) or (_has_known_suffix(path) and not path.is_dir())
 
 
 def format_of(path: Path) -> Format | None:
     """Returns the entry of a file or folder, None for NIfTI; raises UserError for another kind of file."""
-    if path.is_dir():
+    if _is_folder(path):
         return SERIES
     suffix = suffix_of(path)
     return None if suffix in NIFTI_SUFFIXES else _by_suffix()[suffix.lower()]
@@ -92,6 +91,15 @@ def result_suffix(scan: Path) -> str:
     """Returns the suffix of the segmentation of a scan."""
     entry = format_of(scan)
     return NIFTI_SUFFIX if entry is None else entry.result or suffix_of(scan).lower()
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it can be that of a series; what is called like a file is to be one."""
+    return path.is_dir() and not _has_known_suffix(path)
+
+
+def _has_known_suffix(path: Path) -> bool:
+    return path.name.endswith(NIFTI_SUFFIXES) or path.suffix.lower() in _by_suffix()
 
 
 @cache

@@ -19,7 +19,7 @@ FILL_OPACITY = 0.35
 LEGEND_COLUMNS = 8
 PLANES = ("axial", "coronal", "sagittal")  # across the axes z, y, x
 PLANES_OF_PAGES = ("page", "row", "column")
-HEIGHT, WIDTH = 4.9, 4.0  # inches, of a plane
+SIZES = {3: (12, 4.9), 1: (8, 8.4)}  # inches, by the number of planes
 
 
 def save_overlay(
@@ -42,7 +42,7 @@ def save_overlay(
     indices = best_slices(shown if shown.any() else prediction, list(names))
     colours = {number: COLOURS[place % len(COLOURS)] for place, number in enumerate(names)}
     planes = [axis for axis in range(3) if min(np.delete(image.shape, axis)) > 1] or [0]
-    figure = Figure(figsize=(WIDTH * max(len(planes), 2), HEIGHT), layout="constrained", facecolor="black")
+    figure = Figure(figsize=SIZES[len(planes)], layout="constrained", facecolor="black")
     low, high = np.percentile(image, (0.5, 99.5))
     for axis, axes in zip(planes, figure.subplots(1, len(planes), squeeze=False).flat, strict=True):
         rest = [other for other in range(3) if other != axis]

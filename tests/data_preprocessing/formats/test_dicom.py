@@ -1,11 +1,20 @@
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
 
+from data_preprocessing.checks.dataset import check_dataset
+from data_preprocessing.checks.finding import Row
+from data_preprocessing.dataset import load_dataset
+from data_preprocessing.fingerprint import collect
 from data_preprocessing.image_file import load_image, read_header
+from data_preprocessing.pipeline import preprocess_case
+from data_preprocessing.plan import make_plan
 from data_preprocessing.scans import find_images
+from data_preprocessing.task import CTIntensities
 from data_preprocessing.volume_io import read_image
-from tests.data_preprocessing.samples import OBLIQUE, RAS, Layout, refused
+from tests.data_preprocessing.samples import OBLIQUE, RAS, Layout, make_config, refused, save
 
 from .samples import write_series
 
@@ -112,6 +121,37 @@ def test_a_folder_of_series_is_a_case_each_and_one_series_is_one_case(tmp_path):
         ("b", (tmp_path / "scans" / "b",)),
     ]
     assert [case.name for case in find_images(tmp_path / "scans" / "b", 1)] == ["b"]
+
+
+def write_dataset(folder):
+    """A data set of series with labels in NIfTI."""
+    entries = []
+    for case in "abcde":
+        write_series(folder / "imagesTr" / case, scan(OBLIQUE[0]))
+        save(folder / "labelsTr" / f"{case}.nii.gz", (scan().get_fdata() > 0).astype(np.uint8), scan(OBLIQUE[0]).affine)
+        entries.append({"image": f"imagesTr/{case}", "label": f"labelsTr/{case}.nii.gz"})
+    content = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "bright"}, "training": entries}
+    (folder / "dataset.json").write_text(json.dumps(content))
+
+
+def test_series_can_be_trained_on(tmp_path):
+    write_dataset(tmp_path / "Task91_Tiny")
+    assert check_dataset("Task91_Tiny", 3, tmp_path, n_jobs=1) == []
+    dataset = load_dataset(tmp_path, "Task91_Tiny")
+    assert len(collect(dataset, n_jobs=1).cases) == 5
+    ct = CTIntensities(low=0, high=1, mean=0, std=1)
+    plan = make_plan(make_config(ct=ct, spacing_3d=(2.5, 1.5, 0.5)), dataset, 3)
+    (tmp_path / "shards").mkdir()
+    record = preprocess_case(dataset.training[0], dataset, plan, tmp_path / "shards", "float32")
+    assert record.class_voxels[1] == np.count_nonzero(scan().get_fdata() > 0)
+    assert len([name for name in record.sources if name.startswith("imagesTr/a/")]) == SHAPE[2]
+
+
+def test_what_is_wrong_with_a_series_is_told_with_its_case(tmp_path):
+    write_dataset(tmp_path / "Task91_Tiny")
+    next((tmp_path / "Task91_Tiny" / "imagesTr" / "b").glob("*_3.dcm")).unlink()
+    (finding,) = check_dataset("Task91_Tiny", 3, tmp_path, n_jobs=1)
+    assert (finding.level, finding.case, finding.row) == ("error", "b", Row.DICOM_SERIES)
 
 
 def test_one_file_of_a_series_is_refused(tmp_path):
