@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def main() -> None:
     """Parses the command line and does one of the three."""
     parser = CommandParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="segmentations, NIfTI")
-    parser.add_argument("--labels", type=Path, metavar="DIR", help="labels of the same names, NIfTI")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="segmentations")
+    parser.add_argument("--labels", type=Path, metavar="DIR", help="labels of the same names")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all scores, a row a case and class")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all scores and their summary as JSON")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw a box plot of the classes")

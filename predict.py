@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Parses the command line and writes one NIfTI a case."""
+    """Parses the command line and writes one segmentation a case."""
     parser = _parser()
     options = parser.parse_args()
     parser.check_backend(options)
@@ -27,8 +27,8 @@ def main() -> None:
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
-    from data_preprocessing.dataset import find_images
     from data_preprocessing.errors import UserError
+    from data_preprocessing.scans import find_images
     from nnunet_tf.inference.inputs import check_headers, part_of
     from nnunet_tf.inference.models import gather
     from nnunet_tf.inference.outputs import Outputs, check_output
@@ -91,7 +91,8 @@ def _parser() -> CommandParser:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="NIfTI files, folders of them, or a .txt with a path a line, instead of imagesTs",
+        help="images (NIfTI, NRRD, MHA, MGZ, DICOM folders, PNG, BMP, JPEG, TIFF), folders of them, or a .txt with a "
+        "path a line, instead of imagesTs",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where to write; else predictions/ in the model folder"

@@ -1,4 +1,4 @@
-"""NIfTI volumes of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
+"""Images of a task to training shards; or checks a data set (--verify), or writes its config (--plan)."""
 
 import argparse
 import shlex
@@ -101,9 +101,10 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     refuse_existing(path)
     check(options, name, backend)
     dataset = open_dataset(_data(options), name)
-    fingerprint = _fingerprint(options, dataset, number, backend)
-    write_config(path, plan_config(dataset, fingerprint, number, options.gpu_memory))
-    command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
+    planned = plan_config(dataset, _fingerprint(options, dataset, number, backend), number, options.gpu_memory)
+    write_config(path, planned)
+    only_2d = [] if planned.network_3d else ["--dim", "2"]
+    command = shlex.join(["python", "preprocess.py", "--task", number, *only_2d, "--data", str(_data(options))])
     print(f"{path} written; next: {command}")
 
 

@@ -107,6 +107,9 @@ def make_job(options: argparse.Namespace) -> "Job":
     shards = options.shards / name
     command = ["python", "preprocess.py", "--task", options.task, "--dim", str(options.dim)]
     remedy = f"run: {shlex.join([*command, '--shards', str(options.shards)])}"
+    other = folder_name(config.task, 2 if options.dim == 3 else 3)
+    if not shards.exists() and (options.shards / other).is_dir():
+        remedy = f"use --dim {other[-2]}, whose shards are there, or {remedy}"
     plan, manifest = open_shards(shards, remedy)
     check_config(shards, manifest, config, remedy)
     folder = model_folder(options.results, name, options.fold)

@@ -1,7 +1,6 @@
 """`dataset.json` of a data set folder: its channels, labels and cases."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -11,16 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES, case_name
+from data_preprocessing.formats.table import SUFFIXES, case_name
+from data_preprocessing.label_values import values_in_files
 from data_preprocessing.task import StatedRegion, StatedRegions
-
-LIST_SUFFIX = ".txt"
-COMMENT = "#"  # first in a line of a list
 
 
 @dataclass(frozen=True)
 class Case:
-    """One patient: the image, one file or one file a channel, and its label where there is one."""
+    """One patient: the image, one file, one file a channel or the folder of a DICOM series, and its label if any."""
 
     name: str
     images: tuple[Path, ...]
@@ -28,8 +25,10 @@ class Case:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files of the case."""
-        return self.images if self.label is None else (*self.images, self.label)
+        """All files of the case, with those in the folder of a DICOM series."""
+        paths = self.images if self.label is None else (*self.images, self.label)
+        inside = {path: sorted(each for each in path.iterdir() if each.is_file()) for path in paths if path.is_dir()}
+        return tuple(file for path in paths for file in inside.get(path, [path]))
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def load_dataset(data: Path, name: str) -> Dataset:
     cases = list(dict.fromkeys(list_cases(path)))  # a case that is listed again is used once
     refuse(path, *check_names([case.name for case in cases]))
     for case in cases:
-        for file in case.files:
+        for file in (*case.images, *([case.label] if case.label else [])):
             case_name(file)
             refuse(file, *check_there(file))
     return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)), regions)
@@ -78,14 +77,14 @@ def read_channels(path: Path) -> tuple[str, ...]:
 def read_labels(path: Path) -> dict[int, str]:
     """Returns the class name of each label number in a dataset.json, in rising order, background (0) first.
 
-    Where labels are regions, a number that is none by itself is called `label 2`. Raises UserError when the file is
-    missing, not understood, or lacks the background.
+    Where labels are regions, a number that is none by itself is called `label 2`. `values` changes the numbers to those
+    in the label files. Raises UserError when the file is missing, not understood, or lacks the background.
     """
     content = read_json(path)
     labels = _names(content | {"labels": _single_numbers(content.get("labels"))}, path, "labels")
     if 0 not in labels or min(labels) < 0:
         raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
-    return labels
+    return values_in_files(path, content, labels)
 
 
 def read_regions(path: Path) -> dict[str, StatedRegion] | None:
@@ -131,69 +130,9 @@ def list_cases(path: Path) -> list[Case]:
 
 def image_files(listed: Path) -> tuple[Path, ...]:
     """Returns the files of an image that is listed as one: itself, or `name_0000.nii.gz`, ... where only they are."""
-    name, suffix = _split(listed)
-    channels = () if listed.is_file() else sorted(listed.parent.glob(f"{escape(name)}_[0-9][0-9][0-9][0-9]{suffix}"))
+    name, suffix = split_suffix(listed)
+    channels = () if listed.exists() else sorted(listed.parent.glob(f"{escape(name)}_[0-9][0-9][0-9][0-9]{suffix}"))
     return tuple(channels) or (listed,)
-
-
-def find_images(source: Path | Sequence[Path], channels: int, remedy: str = "correct the path") -> list[Case]:
-    """Returns the cases to predict in `source`, sorted by name: NIfTI files, folders of them, lists (.txt) of both.
-
-    With several channels, `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case, whose first file stands for all.
-    Raises UserError, ending in `remedy`, when there is none, or two of one name.
-    """
-    sources = [source] if isinstance(source, Path) else source
-    paths = list(dict.fromkeys(path for each in sources for path in _listed(each, remedy)))
-    known = {path.parent / case_name(path): path for path in paths}
-    cases = []
-    for path in paths:
-        name = case_name(path)
-        first = path.parent / f"{name[:-5]}_0000"
-        if name.endswith("_0000"):
-            cases.append(Case(name[:-5], _channels(path, known, channels)))
-        elif not (_is_channel_suffix(name) and first in known):
-            cases.append(Case(name, (path,)))
-    refuse(Path(sources[0]), *check_names([case.name for case in cases]))
-    return sorted(cases, key=lambda case: case.name)
-
-
-def _listed(source: Path, remedy: str) -> list[Path]:
-    """The NIfTI files that a path stands for."""
-    if source.suffix != LIST_SUFFIX or not source.is_file():
-        return _files(source, remedy)
-    try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise unusable(source, Row.LISTING, f"cannot be read ({error})", "give one path a line") from None
-    lines = [line for line in lines if line and line[0] != COMMENT]
-    if not lines:
-        raise unusable(source, Row.LISTING, "lists no image", "give one path a line")
-    return [path for line in lines for path in _files(Path(line), f"correct it in {source}")]
-
-
-def _files(source: Path, remedy: str) -> list[Path]:
-    """The NIfTI files in a folder, or the one that `source` is."""
-    if source.is_dir():
-        found = [path for path in source.iterdir() if path.name.endswith(NIFTI_SUFFIXES) and path.name[0] != "."]
-        if not found:
-            raise unusable(source, Row.LISTING, "holds no .nii.gz or .nii file", remedy)
-        return found
-    if not source.is_file():
-        raise unusable(source, Row.LISTING, "no such file or folder", remedy)
-    case_name(source)
-    return [source]
-
-
-def _channels(first: Path, known: dict[Path, Path], channels: int) -> tuple[Path, ...]:
-    """The files beside `first`, `name_0000.nii.gz`, that hold its further channels, as far as they are there."""
-    stem, suffix = first.parent / case_name(first)[:-5], _split(first)[1]
-    others = [stem.with_name(f"{stem.name}_{number:04d}") for number in range(1, channels)]
-    paths = [known.get(other, other.with_name(other.name + suffix)) for other in others]
-    return (first, *(path for path in paths if path.is_file()))
-
-
-def _is_channel_suffix(name: str) -> bool:
-    return len(name) > 5 and name[-5] == "_" and name[-4:].isdecimal()
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -241,10 +180,11 @@ def _single_numbers(labels: object) -> object:
 
 
 def _case(folder: Path, image: Path, label: Path) -> Case:
-    return Case(_split(image)[0], image_files(folder / image), folder / label)
+    return Case(split_suffix(image)[0], image_files(folder / image), folder / label)
 
 
-def _split(path: Path) -> tuple[str, str]:
-    """Name and NIfTI suffix; that of another kind of file stays with the name."""
-    suffix = next((suffix for suffix in NIFTI_SUFFIXES if path.name.endswith(suffix)), "")
-    return path.name.removesuffix(suffix), suffix
+def split_suffix(path: Path) -> tuple[str, str]:
+    """Returns name and suffix; that of an unknown kind of file stays with the name."""
+    ending = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+    name = path.name[: len(path.name) - len(ending)]
+    return name, path.name[len(name) :]

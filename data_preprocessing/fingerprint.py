@@ -111,7 +111,7 @@ def collect_case(
     """
     if case.label is None:
         raise UserError(f"case {case.name}: has no label; training cases need one")
-    volume = read_image(case.images)
+    volume = read_image(case.images, channels=len(dataset.channels))
     image = volume.array
     if image.shape[3] != len(dataset.channels):
         raise UserError(

@@ -1,5 +1,6 @@
 """Opening a NIfTI file, through nibabel: read once and whole, so that damage anywhere in it is seen."""
 
+import gzip
 import math
 import warnings
 import zlib
@@ -21,6 +22,8 @@ from data_preprocessing.checks.geometry import Grid, check_affine, check_header
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_SIZES = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
+SECOND_VERSION = HEADER_SIZES[2:]
+HEADER_BYTES = 540  # of NIfTI-2, the larger one
 GZIP_FORMAT = 31  # zlib's number for gzip with its checksum
 
 nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the checks tell what matters of it
@@ -28,7 +31,7 @@ nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the c
 NiftiImage: TypeAlias = nib.Nifti1Image | nib.Nifti2Image
 
 
-def case_name(path: Path) -> str:
+def nifti_name(path: Path) -> str:
     """Returns a file's name without its NIfTI suffix; raises UserError for another kind of file."""
     for suffix in NIFTI_SUFFIXES:
         if path.name.endswith(suffix):
@@ -58,7 +61,7 @@ def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
 
     Raises Unusable for a file that is missing, incomplete or damaged, or does not hold one real number a voxel.
     """
-    case_name(path)
+    nifti_name(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -67,13 +70,22 @@ def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
         raise unusable(path, Row.LISTING, f"cannot be read ({error.strerror})", "check the file") from None
     if not content:
         raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
-    compressed = content.startswith(GZIP_MAGIC)
-    if not compressed and not content.startswith(HEADER_SIZES):
+    if not content.startswith((GZIP_MAGIC, *HEADER_SIZES)):
         raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file: neither gzip nor a NIfTI header", CONVERT_AGAIN)
-    if compressed != path.name.endswith(".gz"):
-        kind, suffix = ("gzip", ".nii.gz") if compressed else ("not gzip", ".nii")
-        raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {case_name(path)}{suffix}")
-    return _parse(path, _decompress(path, content) if compressed else content)
+    return _parse(path, undamaged(path, content, ".nii.gz", ".nii"))
+
+
+def undamaged(path: Path, content: bytes, compressed_suffix: str, plain_suffix: str) -> bytes:
+    """Returns the content of a file, decompressed where it is gzip.
+
+    Raises Unusable where it is damaged, or its name says otherwise.
+    """
+    compressed = content.startswith(GZIP_MAGIC)
+    if compressed != path.name.lower().endswith(compressed_suffix):
+        kind, suffix = ("gzip", compressed_suffix) if compressed else ("not gzip", plain_suffix)
+        name = path.name[: -len(plain_suffix if compressed else compressed_suffix)]
+        raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {name}{suffix}")
+    return _decompress(path, content) if compressed else content
 
 
 def _decompress(path: Path, content: bytes) -> bytes:
@@ -92,7 +104,7 @@ def _decompress(path: Path, content: bytes) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
-    second_version = content.startswith(HEADER_SIZES[2:])
+    second_version = content.startswith(SECOND_VERSION)
     kind = nib.Nifti2Image if second_version else nib.Nifti1Image
     try:
         with warnings.catch_warnings(action="ignore"):  # checks tell what matters
@@ -106,6 +118,18 @@ def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
         reason = str(error).partition("\n")[0]
         raise unusable(path, Row.NOT_NIFTI, f"not a valid NIfTI file ({reason})", CONVERT_AGAIN) from None
     return image, Grid(spatial_shape(image), image.affine, image.header, pixdim)
+
+
+def read_nifti_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
+    """Returns the header of a NIfTI file without reading its voxels, or None where there is none to be read."""
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
+            start = stream.read(HEADER_BYTES)
+        second_version = start[:4] in SECOND_VERSION
+        kind, size = (nib.Nifti2Header, 540) if second_version else (nib.Nifti1Header, 348)
+        return kind(start[:size])
+    except (OSError, EOFError, zlib.error, HeaderDataError, WrapStructError, ValueError):
+        return None
 
 
 def stored(image: NiftiImage) -> ArrayProxy:

@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 from data_preprocessing.dataset import Case, Dataset, read_labels, read_regions
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES
+from data_preprocessing.formats.table import SUFFIXES, is_picture
+from data_preprocessing.image_file import COLOURS
 
 CHANNEL_DIGITS = 4  # case_0000.nii.gz
 IGNORED_LABEL = "ignore"
@@ -26,10 +27,11 @@ def load_nnunet_raw(folder: Path) -> Dataset:
     """Returns the data set in `folder`, its training cases sorted by name.
 
     The layout: `dataset.json` with `channel_names`, `labels` (name to number) and `file_ending`;
-    `imagesTr/case_0000.nii.gz`, one file a channel; `labelsTr/case.nii.gz`. Labels that are lists of numbers are
-    regions, written in predictions as `regions_class_order` says. Source: nnU-Net v2, `documentation/dataset_format.md`
-    and `region_based_training.md`. A wrong `numTraining` is no error here. Raises UserError where a file is missing or
-    named otherwise, and for what is not supported: other endings than NIfTI's, the ignore label.
+    `imagesTr/case_0000.nii.gz`, one file a channel (a colour picture: for all three); `labelsTr/case.nii.gz`. Labels
+    that are lists of numbers are regions, written in predictions as `regions_class_order` says. Source: nnU-Net v2,
+    `documentation/dataset_format.md` and `region_based_training.md`. A wrong `numTraining` is no error here. Raises
+    UserError where a file is missing or named otherwise, and for what is not supported: endings of no known format,
+    the ignore label.
     """
     path = folder / "dataset.json"
     if not folder.is_dir():
@@ -38,8 +40,10 @@ def load_nnunet_raw(folder: Path) -> Dataset:
     channels = _channels(description, path)
     if IGNORED_LABEL in description.labels:
         raise UserError(f"{path}: the label {IGNORED_LABEL} is not supported; give those voxels a class or background")
-    if description.file_ending not in NIFTI_SUFFIXES:
-        raise UserError(f"{path}: file_ending {description.file_ending}: only NIfTI is read; convert to .nii.gz")
+    if description.file_ending not in SUFFIXES:
+        raise UserError(
+            f"{path}: file_ending {description.file_ending}: not read; convert to one of {' '.join(SUFFIXES)}"
+        )
     if description.dataset is not None:
         raise UserError(f"{path}: a list of files under dataset is not supported; put them into imagesTr and labelsTr")
     cases = tuple(
@@ -74,7 +78,8 @@ def _files_by_case(images: Path, ending: str) -> dict[str, dict[int, Path]]:
 
 
 def _case(folder: Path, name: str, files: dict[int, Path], channels: int, ending: str) -> Case:
-    for number in range(channels):
+    in_colours = channels == COLOURS and set(files) == {0} and is_picture(files[0])
+    for number in range(1 if in_colours else channels):
         if number not in files:
             missing = folder / "imagesTr" / f"{name}_{number:04d}{ending}"
             raise UserError(f"{missing}: no such file, but dataset.json names {channels} channels; restore it")
@@ -83,4 +88,4 @@ def _case(folder: Path, name: str, files: dict[int, Path], channels: int, ending
     label = folder / "labelsTr" / f"{name}{ending}"
     if not label.is_file():
         raise UserError(f"{label}: no such file, but imagesTr has the case; restore it or remove the images")
-    return Case(name, tuple(files[number] for number in range(channels)), label)
+    return Case(name, tuple(files[number] for number in sorted(files)), label)

@@ -127,7 +127,7 @@ def preprocess_case(
     if case.label is None:
         raise UserError(f"case {case.name}: has no label; training cases need one")
     key = shard_key(plan, shard_type)
-    sources = {str(path.relative_to(dataset.folder)): path for path in (*case.images, case.label)}
+    sources = {str(path.relative_to(dataset.folder)): path for path in case.files}
     finished = finished_case(folder, case.name, key, sources)
     if finished is not None:
         return finished

@@ -9,7 +9,8 @@ import numpy as np
 from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES, read_header
+from data_preprocessing.image_file import read_header
+from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES
 from data_preprocessing.normalize import normalize
 from data_preprocessing.orientation import is_usable, spacing_zyx
 from data_preprocessing.plan import Plan
@@ -33,7 +34,7 @@ class Placement:
 
 def read_case(case: Case, plan: Plan) -> Volume:
     """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's."""
-    volume = read_image(case.images)
+    volume = read_image(case.images, channels=len(plan.channels))
     check_channels(case.images[0], volume.array.shape[3], plan)
     return volume
 

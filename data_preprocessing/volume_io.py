@@ -1,4 +1,4 @@
-"""Volumes with their geometry, from NIfTI files and back into them.
+"""Volumes with their geometry, from image files and back into them.
 
 SimpleITK is not used for NIfTI: it fills truncated files with zeros and turns NaN into 0, without a word.
 """
@@ -7,15 +7,14 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
 from data_preprocessing.checks import file_format, geometry
 from data_preprocessing.checks.finding import Finding, refuse
 from data_preprocessing.checks.voxels import check_finite, check_label_values, measure
-from data_preprocessing.files import atomic_path
-from data_preprocessing.nifti_file import NiftiImage, checked_grid, load_nifti, open_nifti, spatial_shape, stored
+from data_preprocessing.image_file import load_image, open_image, save_image, with_channels
+from data_preprocessing.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
 from data_preprocessing.orientation import from_ras_zyx, spacing_zyx, to_ras_zyx
 
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map
@@ -35,16 +34,19 @@ class Volume:
     findings: tuple[Finding, ...] = ()
 
 
-def read_image(paths: tuple[Path, ...], finite: bool = True) -> Volume:
+def read_image(paths: tuple[Path, ...], finite: bool = True, channels: int | None = None) -> Volume:
     """Returns the image of one case: one file, 2D to 4D (the last axis its channels), or one 3D file a channel.
 
-    Raises UserError when a file is damaged, the channel files disagree in geometry or, unless `finite` is false, there
-    is NaN or Inf in one.
+    Where as many `channels` are wanted as there are files, a picture in grey that was saved in colours has one. Raises
+    UserError when a file is damaged, the channel files disagree in geometry or, unless `finite` is false, there is NaN
+    or Inf in one.
     """
-    volume = _volume(paths[0], *open_nifti(paths[0]), finite)
+    a_file = 1 if channels == len(paths) else None
+    image, grid = open_image(paths[0])
+    volume = _volume(paths[0], with_channels(paths[0], image, a_file), grid, finite)
     if len(paths) == 1:
         return volume
-    others = [_channel_file(path, volume.source, finite) for path in paths[1:]]
+    others = [_channel_file(path, volume.source, finite, a_file) for path in paths[1:]]
     return replace(volume, array=np.concatenate([volume.array, *others], axis=file_format.AXES_OF_SPACE))
 
 
@@ -61,8 +63,8 @@ def _volume(path: Path, image: NiftiImage, grid: geometry.Grid, finite: bool) ->
     return Volume(_oriented_voxels(path, image, finite), spacing_zyx(image.affine), _without_voxels(image), findings)
 
 
-def _channel_file(path: Path, first: NiftiImage, finite: bool) -> np.ndarray:
-    image = load_nifti(path)
+def _channel_file(path: Path, first: NiftiImage, finite: bool, channels: int | None) -> np.ndarray:
+    image = with_channels(path, load_image(path), channels)
     grids = (spatial_shape(image), image.affine, spatial_shape(first), first.affine)
     refuse(path, *geometry.check_channel_grid(*grids))
     return _oriented_voxels(path, image, finite)
@@ -103,7 +105,7 @@ def _scaled(voxels: np.ndarray, slope: float, intercept: float) -> np.ndarray:
 
 def _without_voxels(image: NiftiImage) -> NiftiImage:
     """The same header over voxels that take no memory."""
-    return type(image)(np.broadcast_to(np.uint8(0), image.shape), image.affine, image.header)
+    return type(image)(np.broadcast_to(np.uint8(0), image.shape), image.affine, image.header, image.extra)
 
 
 def read_label(path: Path, volume: Volume, trust_grid: bool = False) -> np.ndarray:
@@ -112,7 +114,7 @@ def read_label(path: Path, volume: Volume, trust_grid: bool = False) -> np.ndarr
     Raises UserError when the file is damaged, not integer, negative, or on another grid than the image. With
     `trust_grid` another affine is passed over: the file's voxels are those of the image's file, one for one.
     """
-    image = load_nifti(path)
+    image = load_image(path, as_label=True)
     refuse(
         path,
         *file_format.check_label_axes(image.shape),
@@ -125,7 +127,7 @@ def read_label(path: Path, volume: Volume, trust_grid: bool = False) -> np.ndarr
 
 def load_label(path: Path) -> tuple[np.ndarray, NiftiImage]:
     """Returns a label file's numbers, unsigned `(z, y, x)`, and its header; raises UserError as `read_label` does."""
-    image = load_nifti(path)
+    image = load_image(path, as_label=True)
     return np.ascontiguousarray(to_ras_zyx(_label_numbers(path, image), image.affine)), _without_voxels(image)
 
 
@@ -135,6 +137,8 @@ def stored_label(path: Path, image: NiftiImage) -> np.ndarray:
     Raises Unusable for more than one number a voxel.
     """
     refuse(path, *file_format.check_label_axes(image.shape))
+    if not isinstance(image.dataobj, ArrayProxy):  # of another format than NIfTI
+        return np.asarray(image.dataobj).reshape(spatial_shape(image))
     proxy = stored(image)
     voxels = proxy.get_unscaled().reshape(spatial_shape(image), order="F")
     return voxels if (proxy.slope, proxy.inter) == (1, 0) else _scaled(voxels, proxy.slope, proxy.inter)
@@ -169,7 +173,10 @@ def label_image(labels: np.ndarray, source: NiftiImage) -> NiftiImage:
 
 
 def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
-    """Writes label numbers `(z, y, x)` as the image `label_image` makes of them, atomically."""
+    """Writes label numbers `(z, y, x)` as the image `label_image` makes of them, atomically.
+
+    In the format of the suffix of `path`, which is NIfTI's or that of the file that `source` came from.
+    """
     save_image(path, label_image(labels, source))
 
 
@@ -186,15 +193,9 @@ def write_map(path: Path, values: np.ndarray, source: NiftiImage, unit: float = 
     save_image(path, image)
 
 
-def save_image(path: Path, image: NiftiImage) -> None:
-    """Writes a NIfTI image, atomically."""
-    with atomic_path(path) as temporary:
-        nib.save(image, temporary)
-
-
 def _on_grid(voxels: np.ndarray, source: NiftiImage, intent: str) -> NiftiImage:
     header = source.header.copy()
     header.set_data_dtype(voxels.dtype)
     header.set_intent(intent)
     # An affine that is the header's own: nibabel then keeps sform, qform and both codes as they stand there.
-    return type(source)(voxels, source.affine, header)
+    return type(source)(voxels, source.affine, header, source.extra)

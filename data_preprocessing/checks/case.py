@@ -26,7 +26,7 @@ from data_preprocessing.checks.voxels import (
     measure,
 )
 from data_preprocessing.dataset import Case
-from data_preprocessing.nifti_file import open_nifti
+from data_preprocessing.image_file import open_image, with_channels
 from data_preprocessing.task import Dimensions
 from data_preprocessing.volume_io import stored_channels, stored_label
 
@@ -80,9 +80,10 @@ def _check_image(path: Path, names: tuple[str, ...]) -> FileReport:
     if missing:
         return FileReport(missing)
     try:
-        image, grid = open_nifti(path)
+        image, grid = open_image(path)
     except Unusable as refusal:
         return FileReport([refusal.finding])
+    image = with_channels(path, image, len(names))
     findings = check_affine(grid)
     usable = None if _errors(findings) else grid
     try:
@@ -119,7 +120,7 @@ def _check_label(path: Path, image_grid: Grid | None, expected: Expected) -> Fil
     if missing:
         return FileReport(missing)
     try:
-        image, grid = open_nifti(path)
+        image, grid = open_image(path, as_label=True)
     except Unusable as refusal:
         return FileReport([refusal.finding])
     findings = _errors(check_affine(grid))

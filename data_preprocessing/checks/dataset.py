@@ -83,7 +83,16 @@ def check_dataset(
             numbers.append(outcome.result.numbers)
         on_case(done, len(once))
     findings += [finding.at(path) for finding in check_classes(numbers, expected.labels)]
-    return worst_first(findings)
+    return worst_first(_pictures_as_one(path, findings, len(once)))
+
+
+def _pictures_as_one(path: Path, findings: list[Finding], cases: int) -> list[Finding]:
+    """Where all cases are single slices, that is one error, of the data set."""
+    others = [finding for finding in findings if finding.row != Row.SINGLE_SLICE]
+    if cases == 1 or len(findings) - len(others) < cases:
+        return findings
+    problem = "all its images are single slices, for a 3D network"
+    return [*others, error(Row.SINGLE_SLICE, problem, "use --dim 2").at(path)]
 
 
 def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) -> Part | None:

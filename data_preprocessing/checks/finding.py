@@ -25,7 +25,7 @@ class Row(IntEnum):
     SHORTER_THAN_ITS_HEADER_SAYS = 3  # error
     EMPTY_FILE = 4  # error
     WRONG_SUFFIX = 5  # error: gzip named .nii, or the other way round; the right name is suggested
-    NOT_NIFTI = 7  # error: another suffix, another magic number, a header that cannot be
+    NOT_NIFTI = 7  # error: a suffix of no known format; named NIfTI: another magic number, a header that cannot be
     NO_VOXELS = 8  # error: an axis of length 0
     INVALID_INTERCEPT = 11  # error: a valid slope, but an intercept of NaN or infinity
     PIXDIM_UNSET = 13  # warning: 0 or NaN in the header; the affine is used
@@ -56,6 +56,9 @@ class Row(IntEnum):
     LISTING = 49  # error: dataset.json is malformed, or lists a file that is not there; warning: a wrong numTraining
     FEW_CASES = 50  # error: fewer than cross-validation has folds
     LISTED_TWICE = 51  # warning: a case listed again, or for testing too; error: two cases of one name
+    DICOM_SERIES = 52  # error: a slice is missing, several series in a folder, slices that do not fit; warning: a tilt
+    UNREADABLE = 57  # error: of another format than NIfTI, and damaged or not supported
+    LOSSY_LABEL = 58  # error: a JPEG does not keep numbers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,13 +27,15 @@ class Grid:
     """Where the voxels of a file lie, and what else its header says about it.
 
     `shape` is the file's `(i, j, k)`, `affine` is in mm. `header` is nibabel's, who takes 0 in pixdim for 1 and drops
-    the sign without a word: `pixdim` holds its three sizes as they stand in the file.
+    the sign without a word: `pixdim` holds its three sizes as they stand in the file. `findings` is what reading the
+    file found odd about its place.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
     header: Nifti1Header
     pixdim: np.ndarray
+    findings: tuple[Finding, ...] = ()
 
     @property
     def sizes(self) -> np.ndarray:
@@ -69,7 +71,7 @@ def check_header(grid: Grid) -> list[Finding]:
     """All that is odd about a grid but can be lived with, when `check_affine` found no error in it."""
     checks = (_check_obliqueness, _check_codes, _check_qform, _check_pixdim, _check_unit, _check_spacing)
     with np.errstate(invalid="ignore", over="ignore"):  # a header can hold any number
-        return [finding for check in checks for finding in check(grid)]
+        return [*grid.findings, *(finding for check in checks for finding in check(grid))]
 
 
 def _check_obliqueness(grid: Grid) -> list[Finding]:

@@ -8,8 +8,8 @@ from data_preprocessing.checks.finding import Finding, Row, error, warning
 
 
 def check_there(path: Path) -> list[Finding]:
-    """A file that is listed but not there."""
-    if path.is_file():
+    """A file, or folder of a DICOM series, that is listed but not there."""
+    if path.exists():
         return []
     return [error(Row.LISTING, "not there, but listed in dataset.json", "restore it or remove its entry")]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import PROCESS_BYTES, read_header
+from data_preprocessing.image_file import read_header
+from data_preprocessing.memory import PROCESS_BYTES
+from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job
 from nnunet_tf.evaluation.case import absent_score, score_case
 from nnunet_tf.evaluation.jobs import run_cases

@@ -21,8 +21,8 @@ def find_postprocessing(
     """Returns what raises the Dice of a folder of predictions, by the rule of `decide`.
 
     `names` are the numbers that are scored, such as the keys of a data set's class names; 0 is passed over. The
-    predictions, NIfTI, must not be postprocessed yet, and be of cases that their models did not learn from. Where
-    files are large, `backend` reads them. Raises UserError when one has no label of its name, or lies on another grid.
+    predictions must not be postprocessed yet, and be of cases that their models did not learn from. Where files are
+    large, `backend` reads them. Raises UserError when one has no label of its name, or lies on another grid.
     """
     numbers = sorted(set(names) - {0})
     pairs = pair_files(predictions, labels)

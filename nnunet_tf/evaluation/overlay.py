@@ -1,4 +1,4 @@
-"""A picture of one segmented case: three planes, structures in colour."""
+"""A picture of one segmented case: three planes, of a single slice that one, structures in colour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,8 @@ COLOURS = ("#ffb000", "#dc267f", "#648fff", "#4cd964", "#fe6100", "#b388ff", "#0
 FILL_OPACITY = 0.35
 LEGEND_COLUMNS = 8
 PLANES = ("axial", "coronal", "sagittal")  # across the axes z, y, x
+PLANES_OF_PAGES = ("page", "row", "column")
+SIZES = {3: (12, 4.9), 1: (8, 8.4)}  # inches, by the number of planes
 
 
 def save_overlay(
@@ -28,19 +30,21 @@ def save_overlay(
     names: dict[int, str],
     title: str,
     truth: np.ndarray | None = None,
+    as_stored: bool = False,
 ) -> None:
     """Writes a PNG of `image` `(z, y, x)`, RAS+, with `prediction` filled in colour and `truth` dashed.
 
     `spacing` in mm `(z, y, x)`; `names` maps the label numbers to draw to class names. Each plane cuts the largest
     structure, where most of all is seen; the legend names what is. Patients' right is on the left, as radiologists
-    look at it.
+    look at it; `as_stored` shows rows from top to bottom and columns from left to right instead, as pictures have them.
     """
     shown = prediction if truth is None else truth
     indices = best_slices(shown if shown.any() else prediction, list(names))
     colours = {number: COLOURS[place % len(COLOURS)] for place, number in enumerate(names)}
-    figure = Figure(figsize=(12, 4.9), layout="constrained", facecolor="black")
+    planes = [axis for axis in range(3) if min(np.delete(image.shape, axis)) > 1] or [0]
+    figure = Figure(figsize=SIZES[len(planes)], layout="constrained", facecolor="black")
     low, high = np.percentile(image, (0.5, 99.5))
-    for axis, axes in enumerate(np.atleast_1d(figure.subplots(1, 3))):
+    for axis, axes in zip(planes, figure.subplots(1, len(planes), squeeze=False).flat, strict=True):
         rest = [other for other in range(3) if other != axis]
         axes.imshow(
             _plane(image, axis, indices[axis]), cmap="gray", vmin=low, vmax=max(high, low + 1e-6), origin="lower",
@@ -49,11 +53,15 @@ def save_overlay(
         _draw_labels(axes, _plane(prediction, axis, indices[axis]), colours)
         if truth is not None:
             _draw_outlines(axes, _plane(truth, axis, indices[axis]), colours)
-        if axis != 2:
+        if as_stored:
+            axes.invert_yaxis()
+        elif axis != 2:
             axes.invert_xaxis()  # x grows towards the patient's left
-        axes.set_title(f"{PLANES[axis]} {indices[axis] + 1}/{image.shape[axis]}", color="white", fontsize=10)
+        names_of_planes = PLANES_OF_PAGES if as_stored else PLANES
+        axes.set_title(f"{names_of_planes[axis]} {indices[axis] + 1}/{image.shape[axis]}", color="white", fontsize=10)
         axes.set_axis_off()
-    seen = _numbers_on_planes([prediction] if truth is None else [prediction, truth], indices)
+    places = [(axis, indices[axis]) for axis in planes]
+    seen = _numbers_on_planes([prediction] if truth is None else [prediction, truth], places)
     handles = [
         Line2D([], [], color=colours[number], linewidth=6, label=names[number]) for number in names if number in seen
     ]
@@ -94,8 +102,8 @@ def best_slices(labels: np.ndarray, numbers: Sequence[int]) -> tuple[int, int, i
     return z, y, x
 
 
-def _numbers_on_planes(volumes: Sequence[np.ndarray], indices: Sequence[int]) -> set[int]:
-    planes = (_plane(volume, axis, index) for volume in volumes for axis, index in enumerate(indices))
+def _numbers_on_planes(volumes: Sequence[np.ndarray], places: Sequence[tuple[int, int]]) -> set[int]:
+    planes = (_plane(volume, axis, index) for volume in volumes for axis, index in places)
     return set().union(*(np.unique(plane).tolist() for plane in planes))
 
 

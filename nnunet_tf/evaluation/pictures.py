@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import make_folder
-from data_preprocessing.memory import read_header
+from data_preprocessing.formats.table import is_picture
+from data_preprocessing.image_file import read_header
+from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job, Outcome
 from data_preprocessing.volume_io import read_image, same_grid
 from nnunet_tf.evaluation.case import load_pair
@@ -71,7 +72,8 @@ def draw_case(target: Path, image: Path, pair: FilePair, names: dict[int, str], 
     volume = read_image((image,))
     if volume.array.shape[:3] != labels.truth.shape or not same_grid(volume.source.affine, labels.affine):
         raise UserError(f"{image}: its voxel grid differs from that of {pair.truth}; name the images with --images")
-    save_overlay(target, volume.array[..., 0], labels.spacing, labels.prediction, names, heading, labels.truth)
+    grey, spacing, as_stored = volume.array[..., 0], labels.spacing, is_picture(image)
+    save_overlay(target, grey, spacing, labels.prediction, names, heading, labels.truth, as_stored)
     return target
 
 

@@ -11,7 +11,8 @@ from data_preprocessing.checks.finding import Finding, Row, warning
 from data_preprocessing.checks.geometry import check_slices
 from data_preprocessing.checks.voxels import Intensities, check_constant, check_finite, check_hounsfield, measure
 from data_preprocessing.dataset import Case
-from data_preprocessing.memory import read_header
+from data_preprocessing.formats.table import is_picture
+from data_preprocessing.image_file import read_header
 from data_preprocessing.nifti_file import NiftiImage, spatial_shape
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import check_channels, estimate_memory
@@ -23,9 +24,12 @@ GIB = 2**30
 def check_headers(cases: Sequence[Case], plan: Plan) -> None:
     """Raises UserError for the first case whose headers tell of other channels than the plan's.
 
-    A file whose header cannot be read is passed over: reading it in full will tell why.
+    A file whose header cannot be read is passed over: reading it in full will tell why. So is a colour picture for a
+    plan of one channel, as it may be grey.
     """
     for case in cases:
+        if len(case.images) == len(plan.channels) and any(map(is_picture, case.images)):
+            continue
         headers = [read_header(path) for path in case.images]
         shapes = [header.get_data_shape() for header in headers if header is not None]
         if len(shapes) == len(case.images):
@@ -58,7 +62,7 @@ def read_scan(case: Case, plans: Sequence[Plan]) -> Volume:
     NaN and infinity become background: the channel's lowest value in CT, which is air, else 0. Raises UserError when a
     file is damaged or its channels are not those of the plans, which share them.
     """
-    return _checked(read_image(case.images, finite=False), case.images, plans)
+    return _checked(read_image(case.images, finite=False, channels=len(plans[0].channels)), case.images, plans)
 
 
 def scan_of(image: NiftiImage, plans: Sequence[Plan], name: str = "image") -> Volume:

@@ -13,7 +13,8 @@ import psutil
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import make_folder, write_json
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage
+from data_preprocessing.formats.table import NIFTI_SUFFIX, SUFFIXES, result_suffix
+from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.plan import Plan
 from data_preprocessing.volume_io import load_label, write_label, write_map
 from nnunet_tf.runtime.command_line import raise_if_stopped
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 ProbabilityFiles = Literal["4d", "per-class"]
 
-SUFFIX = ".nii.gz"
 OUTPUTS_NAME = "outputs.json"  # names of the fourth axis of probability files, in order
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of one run in `folder`: a segmentation a case, and what else is wanted in folders of their own."""
+    """The files of one run in `folder`: a segmentation a case, and what else is wanted in folders of their own.
+
+    A segmentation has the format of its scan, or what stands in for that; all else is NIfTI.
+    """
 
     folder: Path
     plan: Plan
@@ -38,21 +41,21 @@ class Outputs:
 
     def segmentation(self, case: Case) -> Path:
         """Returns where the label numbers of a case go."""
-        return self.folder / f"{case.name}{SUFFIX}"
+        return self.folder / f"{case.name}{result_suffix(case.images[0]) if case.images else NIFTI_SUFFIX}"
 
     def probability_files(self, case: Case) -> list[Path]:
         """Returns where its probabilities go: one file, or one for each output of the network."""
         home = self.folder / "probabilities"
         if self.probabilities == "4d":
-            return [home / f"{case.name}{SUFFIX}"]
+            return [home / f"{case.name}{NIFTI_SUFFIX}"]
         if self.probabilities == "per-class":
-            return [home / case.name / f"{number}_{_plain(name)}{SUFFIX}" for number, name in _outputs(self.plan)]
+            return [home / case.name / f"{number}_{_plain(name)}{NIFTI_SUFFIX}" for number, name in _outputs(self.plan)]
         return []
 
     def uncertainty_files(self, case: Case) -> list[Path]:
         """Returns where entropy and spread go."""
         kinds = ("entropy", "spread") if self.uncertainty else ()
-        return [self.folder / "uncertainty" / f"{case.name}_{kind}{SUFFIX}" for kind in kinds]
+        return [self.folder / "uncertainty" / f"{case.name}_{kind}{NIFTI_SUFFIX}" for kind in kinds]
 
     def is_done(self, case: Case) -> bool:
         """Returns whether all that is wanted of a case is there, and its segmentation can be read."""
@@ -94,8 +97,9 @@ class Outputs:
     def clear_leftovers(self, cases: Sequence[Case], alive: Callable[[int], bool] = psutil.pid_exists) -> None:
         """Removes the temporary files on these cases that a killed process, one not `alive`, has left."""
         names = {case.name for case in cases}
+        endings = "|".join(re.escape(suffix) for suffix in (*SUFFIXES, ".probabilities"))
         for path in self.folder.rglob(".*.*"):
-            temporary = re.fullmatch(r"\.(\d+)\.(.+?)(_entropy|_spread)?(\.nii\.gz|\.probabilities)", path.name)
+            temporary = re.fullmatch(rf"\.(\d+)\.(.+?)(_entropy|_spread)?({endings})", path.name)
             if temporary and temporary[2] in names and not alive(int(temporary[1])):
                 path.unlink(missing_ok=True)
 
@@ -115,9 +119,10 @@ class Outputs:
 
 def check_output(output: Path, cases: Sequence[Case]) -> None:
     """Raises UserError where predictions cannot be written to `output`, or would overwrite the scans."""
-    if output.name.endswith(NIFTI_SUFFIXES):
+    if output.name.lower().endswith(SUFFIXES):
         raise UserError(f"--output {output}: is to be a folder; give {output.parent} for {output.name} to be in")
-    if any(image.resolve().parent == output.resolve() for case in cases for image in case.images):
+    scans = [image.resolve() for case in cases for image in case.images]
+    if any(output.resolve() in (scan, scan.parent) for scan in scans):
         raise UserError(
             f"--output {output}: holds the scans themselves, which would be overwritten; name another folder"
         )

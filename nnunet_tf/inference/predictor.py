@@ -10,10 +10,12 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
-from data_preprocessing.dataset import Case, find_images
+from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
-from data_preprocessing.nifti_file import NiftiImage, case_name
+from data_preprocessing.formats.table import case_name
+from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.plan import Plan
+from data_preprocessing.scans import find_images
 from data_preprocessing.volume_io import Volume, label_image
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.inputs import read_scan, scan_of, sentence

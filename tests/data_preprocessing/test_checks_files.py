@@ -124,12 +124,12 @@ def test_a_label_that_cannot_be_read_is_one_error_and_refused_in_the_same_words(
 
 @pytest.mark.parametrize("part", ["image", "label"])
 def test_a_file_of_another_format_is_one_error_and_refused(sample, part):
-    path = getattr(sample, part)().with_suffix(".png")
-    path.write_bytes(b"\x89PNG")
+    path = getattr(sample, part)().with_suffix(".gif")
+    path.write_bytes(b"GIF89a")
     relist(sample, part, path.name)
     (finding,) = sample.check()
     assert (finding.level, finding.row, finding.file) == ("error", Row.NOT_NIFTI, str(path))
-    with refused(said(finding), "give .nii.gz or .nii"):
+    with refused(said(finding), "give .nii.gz .nii .mgz"):
         load_dataset(sample.data, sample.folder.name)
 
 

@@ -111,7 +111,7 @@ def test_a_dataset_json_that_is_none_is_refused(tmp_path, content):
         ({"labels": {"PZ": 1}}, "background, number 0"),
         ({"labels": {"background": 0, "PZ": 1, "ignore": 2}}, "ignore is not supported"),
         ({"file_ending": None}, "file_ending"),
-        ({"file_ending": ".png"}, "file_ending .png.*only NIfTI"),
+        ({"file_ending": ".gif"}, "file_ending .gif: not read"),
         ({"dataset": {"a": {"images": [], "label": ""}}}, "under dataset is not supported"),
     ],
 )
@@ -161,3 +161,13 @@ def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "imagesTr").mkdir()
     with refused(tmp_path / "imagesTr", "holds no file ending in .nii.gz"):
         load_nnunet_raw(tmp_path)
+
+
+def test_one_colour_picture_stands_for_its_three_channels(tmp_path):
+    for part, name in (("imagesTr", "road_0000.png"), ("labelsTr", "road.png")):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / name).touch()
+    content = {"channel_names": {"0": "R", "1": "G", "2": "B"}, "labels": {"background": 0}, "file_ending": ".png"}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    (case,) = load_nnunet_raw(tmp_path).training
+    assert case == Case("road", (tmp_path / "imagesTr" / "road_0000.png",), tmp_path / "labelsTr" / "road.png")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_preprocessing.dataset import find_images, load_dataset
+from data_preprocessing.dataset import load_dataset
 from data_preprocessing.phantom import ORIENTATIONS, Options, main, make_case, make_grid, sample_case, write_dataset
+from data_preprocessing.scans import find_images
 from data_preprocessing.volume_io import read_image, read_label
 
 SMALL = Options(field_of_view_mm=40)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.nifti_file import case_name, load_nifti
+from data_preprocessing.nifti_file import load_nifti, nifti_name
 from data_preprocessing.volume_io import (
     load_label,
     read_image,
@@ -382,14 +382,14 @@ def test_a_folder_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["case.mha", "case.gz", "case.nii.zip", "case", "case.img"])
 def test_a_name_without_a_nifti_suffix_is_refused(name):
     with refused(name, "not a NIfTI file"):
-        case_name(Path("folder") / name)
+        nifti_name(Path("folder") / name)
 
 
 @pytest.mark.parametrize(
     ("name", "case"), [("a.nii", "a"), ("a.nii.gz", "a"), ("a.b.nii.gz", "a.b"), ("x.nii.nii", "x.nii")]
 )
 def test_a_case_is_named_after_its_file(name, case):
-    assert case_name(Path("folder.nii.gz") / name) == case
+    assert nifti_name(Path("folder.nii.gz") / name) == case
 
 
 # Reading labels

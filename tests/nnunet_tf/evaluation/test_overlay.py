@@ -61,8 +61,21 @@ def test_the_picture_is_coloured_where_structures_are(tmp_path):
     assert not coloured[1].any()
 
 
-def test_a_single_slice_can_be_drawn(tmp_path):
-    label = np.zeros((1, 20, 20), int)
-    label[0, 5:9, 5:9] = 1
-    save_overlay(tmp_path / "flat.png", label.astype(float), (1, 1, 1), label, {1: "square"}, "flat")
-    assert (tmp_path / "flat.png").stat().st_size > 1000
+def middle_of_colour(path):
+    """Where the coloured part of a picture lies: shares of its height and width."""
+    coloured = np.argwhere(np.ptp(imread(path)[..., :3], axis=-1) > 0.2)
+    return coloured.mean(axis=0) / imread(path).shape[:2]
+
+
+@pytest.mark.parametrize(("as_stored", "high", "left"), [(True, True, True), (False, False, False)])
+def test_a_single_slice_is_drawn_alone_as_stored_or_as_radiologists_see_it(
+    tmp_path, monkeypatch, as_stored, high, left
+):
+    monkeypatch.setattr("matplotlib.figure.Figure.legend", lambda *_, **__: None)
+    label = np.zeros((1, 40, 40), int)
+    label[0, 2:12, 2:12] = 1  # first rows, first columns
+    image = label.astype(float)
+    save_overlay(tmp_path / "flat.png", image, (1, 1, 1), label, {1: "square"}, "", as_stored=as_stored)
+    row, column = middle_of_colour(tmp_path / "flat.png")
+    assert (row < 0.5) == high
+    assert (column < 0.5) == left

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_preprocessing.checks.finding import Row, warning
-from data_preprocessing.dataset import find_images
 from data_preprocessing.errors import UserError
+from data_preprocessing.scans import find_images
 from nnunet_tf.inference import predict_cases as module
 from nnunet_tf.inference.outputs import Outputs
 from nnunet_tf.inference.predict_cases import ReadingAhead, Warnings, predict_cases

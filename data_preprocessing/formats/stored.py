@@ -1,0 +1,52 @@
+"""What a file of any format but NIfTI holds, in NIfTI's terms."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from data_preprocessing.checks.finding import Finding, Row, unusable
+
+CONVERT = "convert it to NIfTI, or to one of the formats of docs/formats.md"
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Voxels `(i, j, k)` or `(i, j, k, channel)` and their affine (4, 4), mm, RAS+.
+
+    `geometry` is what its writer needs to put a result on exactly that grid, `findings` what is odd about the file. Of
+    a file only looked at, the voxels are all 0 and take no memory: shape and type count.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    geometry: object = None
+    findings: tuple[Finding, ...] = ()
+
+
+def no_voxels(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Returns an array of zeros that takes no memory."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def one_number_a_voxel(path: Path, voxels: np.ndarray) -> np.ndarray:
+    """Returns the voxels in this machine's byte order; raises Unusable where they are no real numbers."""
+    if voxels.dtype.kind not in "iuf":
+        raise unusable(path, Row.VOXEL_TYPE, f"{voxels.dtype} voxels", "convert it to one number a voxel")
+    return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
+
+
+def check_memory(path: Path, size: int) -> None:
+    """Raises Unusable where `size` bytes are more than there are."""
+    free = psutil.virtual_memory().available
+    if size > free:
+        problem = f"takes {size / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
+        raise unusable(path, Row.MEMORY, problem, "cut it into parts, or use a machine with more memory")
+
+
+def library_reason(error: BaseException) -> str:
+    """Returns the last line of what a library says, without its names of files and functions."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1].rpartition("): ")[2] if lines else type(error).__name__

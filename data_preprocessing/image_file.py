@@ -1,0 +1,119 @@
+"""Opening and saving an image file of any format: on reading it becomes a NIfTI image in memory.
+
+So all that follows, from the checks of its grid to prediction, knows NIfTI alone.
+"""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
+from data_preprocessing.checks.finding import Row, refuse, unusable
+from data_preprocessing.checks.geometry import CORRECT_AFFINE, Grid, check_affine
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import atomic_path
+from data_preprocessing.formats.stored import Stored
+from data_preprocessing.formats.table import format_of, is_lossy, is_picture
+from data_preprocessing.nifti_file import NiftiImage, open_nifti, read_nifti_header, spatial_shape
+from data_preprocessing.orientation import is_usable
+
+COLOURS = 3
+
+
+def load_image(path: Path, as_label: bool = False) -> NiftiImage:
+    """Returns the whole file, read into memory and checked: complete, undamaged, with a usable affine.
+
+    Raises Unusable, a UserError, naming the file and what is wrong with it.
+    """
+    image, grid = open_image(path, as_label)
+    refuse(path, *check_affine(grid))
+    return image
+
+
+def open_image(path: Path, as_label: bool = False) -> tuple[NiftiImage, Grid]:
+    """Returns the whole file, or DICOM folder, and its grid, on which nothing has been checked yet.
+
+    With `as_label` it is to hold label numbers: a picture with a palette gives its indices, and a JPEG is refused, as
+    it changes numbers. Raises Unusable for a file that is missing, incomplete, damaged or not what its name says.
+    """
+    if not (path.exists() or path.suffix):
+        raise unusable(path, Row.LISTING, "no such file or folder", "correct the path")
+    entry = format_of(path)
+    if entry is None:
+        return open_nifti(path)
+    try:
+        if path.stat().st_size == 0 and not path.is_dir():
+            raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
+        if as_label and is_lossy(path):
+            problem = "a JPEG file does not keep label numbers"
+            raise unusable(path, Row.LOSSY_LABEL, problem, "save the label as PNG from its source")
+        stored = entry.read(path, as_label)
+    except FileNotFoundError:
+        raise unusable(path, Row.LISTING, "no such file", "correct the path") from None
+    except OSError as error:
+        raise unusable(path, Row.LISTING, f"cannot be read ({error.strerror})", "check the file") from None
+    image = _in_memory(path, _single(path, stored) if as_label else stored)
+    return image, Grid(spatial_shape(image), image.affine, image.header, image.header["pixdim"][1:4], stored.findings)
+
+
+def read_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
+    """Returns the header of a file without reading its voxels, or None where there is none to be read."""
+    try:
+        entry = format_of(path)
+        return read_nifti_header(path) if entry is None else _in_memory(path, entry.look(path)).header
+    except (UserError, OSError, EOFError, ValueError):
+        return None
+
+
+def save_image(path: Path, image: NiftiImage) -> None:
+    """Writes an image in the format that the suffix of `path` names, atomically.
+
+    But for NIfTI: label numbers, under the geometry that the scan they belong to was read with.
+    """
+    entry = format_of(path)
+    with atomic_path(path) as temporary:
+        if entry is None:
+            nib.save(image, temporary)
+        elif entry.write is not None:
+            try:
+                entry.write(temporary, image)
+            except UserError as error:
+                raise UserError(f"{path}: {error}") from None
+        else:
+            raise ValueError(f"{path}: nothing is written in this format")
+
+
+def with_channels(path: Path, image: NiftiImage, channels: int | None) -> NiftiImage:
+    """Returns `image`, of a picture whose three colours are all equal only one where one channel is wanted."""
+    if channels != 1 or not is_picture(path) or image.shape[3:] != (COLOURS,):
+        return image
+    voxels = np.asarray(image.dataobj)
+    return _in_memory(path, Stored(voxels[..., 0], image.affine)) if _is_grey(voxels) else image
+
+
+def _single(path: Path, stored: Stored) -> Stored:
+    """A label that was saved as a colour picture."""
+    if not is_picture(path) or stored.voxels.ndim <= COLOURS:
+        return stored
+    if not _is_grey(stored.voxels):
+        remedy = "save it with one number a pixel, grey or with a palette"
+        raise unusable(path, Row.LABEL_SHAPE, "a label in colours", remedy)
+    return Stored(stored.voxels[..., 0], stored.affine)
+
+
+def _is_grey(voxels: np.ndarray) -> bool:
+    return all(np.array_equal(voxels[..., 0], voxels[..., colour]) for colour in (1, 2))
+
+
+def _in_memory(path: Path, stored: Stored) -> NiftiImage:
+    """A NIfTI image of what was read; NIfTI-1 where its header has room for the size."""
+    if not is_usable(stored.affine):
+        raise unusable(path, Row.SINGULAR_AFFINE, "its affine is singular or not finite", CORRECT_AFFINE)
+    if 0 in stored.voxels.shape:
+        raise unusable(path, Row.NO_VOXELS, f"no voxels, shape {stored.voxels.shape}", CONVERT_AGAIN)
+    voxels = stored.voxels.astype(np.float32) if stored.voxels.dtype == np.float16 else stored.voxels
+    kind = nib.Nifti1Image if max(voxels.shape) <= np.iinfo(np.int16).max else nib.Nifti2Image
+    image: NiftiImage = kind(voxels, stored.affine, extra={"geometry": stored.geometry}, dtype=voxels.dtype)
+    image.header.set_xyzt_units("mm")
+    return image
