@@ -1,5 +1,6 @@
 """train.py from end to end: what is stopped goes on exactly, what is asked for in one command is done."""
 
+import argparse
 import json
 import signal
 import subprocess
@@ -10,7 +11,9 @@ import numpy as np
 import psutil
 import pytest
 
+from data_preprocessing.errors import UserError
 from tests.commands import ROOT, refused, run, run_well
+from train import make_job
 
 SHORT = ["--epochs", 1, "--steps-per-epoch", 2]
 
@@ -171,3 +174,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(ba
     assert done.status == 2
     assert "no longer a number" in done.err.splitlines()[-1]
     assert (model / "model.weights.h5").read_bytes() == before
+
+
+def test_where_only_the_other_shards_are_there_they_are_pointed_at(tmp_path):
+    (tmp_path / "task20_2d").mkdir()
+    options = argparse.Namespace(task="20", dim=3, shards=tmp_path)
+    with pytest.raises(UserError, match="use --dim 2, whose shards are there, or run: "):
+        make_job(options)
