@@ -54,10 +54,8 @@ def test_a_window_is_mirrored_beyond_the_image(corner):
 @pytest.mark.parametrize("settings", NARROW, ids=name_of)
 @pytest.mark.parametrize("patch", [(16, 24), (13, 10)])
 def test_the_real_networks_give_the_image_back_flipped_or_not(settings, patch, tta):
-    plan = tiny_plan(2, patch_size=patch)
-    predictor = Predictor.of_network(
-        identity_network(settings, patch), plan.model_copy(update={"classes": ("x",)}), tta=tta
-    )
+    plan = tiny_plan(2, patch_size=patch, classes=("alone",), label_values=(0,))
+    predictor = Predictor.of_network(identity_network(settings, patch), plan, tta=tta)
     image = image_of((2, 30, 21))
     np.testing.assert_allclose(predictor.logits(image), image, rtol=1e-5)
 
