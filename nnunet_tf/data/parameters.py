@@ -32,7 +32,7 @@ INVERTED_GAMMA = Step(0.1, 0.7, 1.5)
 GAMMA = Step(0.3, 0.7, 1.5)
 MIRROR_PROBABILITY = 0.5
 # NVIDIA's U-Net Medical, of images of unit deviation.
-LARGEST_CROP = 0.3  # of the patch's size, at each side
+LARGEST_CROP = 0.3  # of what the network sees, at each side
 OFFSET = Step(1.0, -0.2, 0.2)
 CHANNEL_PROBABILITY = 0.5  # of each channel of a patch that draws blur or low resolution
 
@@ -45,7 +45,7 @@ class Parameters:
     neutral 1; `noise`, deviation, neutral 0; `blur` `(patches, channels)`, sigma in voxels, neutral 0; `brightness`
     and `contrast`, factors, neutral 1; `low_resolution` `(patches, channels)`, factor of the size, neutral 1;
     `inverted_gamma` and `gamma`, exponents, neutral 1; `mirror` `(patches, 3)`, along z, y, x, neutral False;
-    `crop` `(patches, 3, 2)`, shares of the patch along z, y, x that are cut off before and behind, the rest being
+    `crop` `(patches, 3, 2)`, shares along z, y, x that are cut off before and behind, the rest being
     stretched to its size, neutral 0; `offset`, added to the intensities, neutral 0.
     """
 
