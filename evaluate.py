@@ -1,4 +1,4 @@
-"""Scores a folder of segmentations against a folder of labels; or finds a model's postprocessing, or pools folds."""
+"""Scores segmentations against labels; or tells defective images, finds a model's postprocessing, or pools folds."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Parses the command line and does one of the three."""
+    """Parses the command line and does one of the four."""
     parser = CommandParser(description=__doc__)
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="segmentations")
     parser.add_argument("--labels", type=Path, metavar="DIR", help="labels of the same names")
@@ -42,6 +42,11 @@ def main() -> None:
         "--cross-validation", type=Path, metavar="DIR", help="instead: pool the folds in DIR, such as results/task04_3d"
     )
     parser.add_argument(
+        "--detection",
+        action="store_true",
+        help="instead: defect yes or no in each image, by the probabilities kept beside --predictions",
+    )
+    parser.add_argument(
         "--find-postprocessing", action="store_true", help="instead: decide on --model's postprocessing and save it"
     )
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model, or of its folds")
@@ -50,6 +55,9 @@ def main() -> None:
     _check(parser, options)
     if options.cross_validation:
         pool(options)
+        return
+    if options.detection:
+        tell_defects(options)
         return
     from nnunet_tf.runtime.backend import chosen_backend
 
@@ -111,6 +119,22 @@ def pool(options: argparse.Namespace) -> None:
     _write(options, result)
 
 
+def tell_defects(options: argparse.Namespace) -> None:
+    """Prints how many images are rightly and wrongly called defective, over thresholds on the probability."""
+    from data_preprocessing.files import write_model
+    from nnunet_tf.evaluation.detection import detect
+    from nnunet_tf.evaluation.tables import print_detection
+    from nnunet_tf.runtime.progress import track
+
+    _make_folders(options)
+    with track("Scoring", total=None, unit="images") as tracker:
+        result = detect(options.predictions, options.labels, tracker.update)
+    defective = sum(image.defect for image in result.images)
+    print_detection(f"{len(result.images)} images, {defective} with a defect", result)
+    if options.json:
+        write_model(options.json, result)
+
+
 def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> None:
     """Decides on validation cases which components the model's predictions keep, and saves that in its folder."""
     from data_preprocessing.errors import UserError
@@ -141,12 +165,18 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         given = [name for name, folder in folders.items() if folder]
         given += ["--backend"] * (options.backend != "processes")
         given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
+        given += ["--detection"] * options.detection
         if given:
             parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
         return
     missing = [name for name, folder in folders.items() if not folder]
     if missing:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
+    others = ("csv", "plot", "overlays", "find_postprocessing")
+    given = [f"--{name.replace('_', '-')}" for name in others if options.detection and getattr(options, name)]
+    given += ["--backend"] * (options.detection and options.backend != "processes")
+    if given:
+        parser.error(f"{given[0]} does not go with --detection, which writes --json and nothing else")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
     if options.images and not options.overlays:

@@ -4,4 +4,5 @@ from typing import Literal
 
 FOLDS = 5  # of the cross-validation, as nnU-Net and NVIDIA's have them
 
-Augmentation = Literal["none", "basic", "full"]
+Augmentation = Literal["none", "basic", "full", "crops", "flips"]
+NetworkName = Literal["nnunet", "unet", "tiny-unet"]

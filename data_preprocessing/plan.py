@@ -134,7 +134,12 @@ def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions, fingerprint
         regions=_regions(config, dataset),
         config_hash="",
     )
-    unused = None if plan.regions else {"regions"}  # the hash of a config without them is that of older versions
+    # The hash of a config without regions, for nnU-Net, is that of older versions, which knew nothing else.
+    unused: dict[str, bool | dict[str, bool]] = {}
+    if not plan.regions:
+        unused["regions"] = True
+    if config.training.network == "nnunet":
+        unused["training"] = {"network": True}
     content = config.model_dump_json(exclude=unused) + (plan.model_dump_json(exclude=unused) if missing else "")
     return plan.model_copy(update={"config_hash": hashlib.sha256(content.encode()).hexdigest()[:16]})
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from data_preprocessing.defaults import Augmentation
+from data_preprocessing.defaults import Augmentation, NetworkName
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import validated
 
@@ -52,8 +52,12 @@ class CTIntensities(Strict):
 
 
 class TrainingDefaults(Strict):
-    """How long and how fast to train where the command line does not say."""
+    """What to train, how long and how fast, where the command line does not say.
 
+    For another network than nnU-Net, what a config leaves out is that network's own (`nnunet_tf.training.recipes`).
+    """
+
+    network: NetworkName = "nnunet"
     epochs: PositiveInt = 100
     steps_per_epoch: PositiveInt = 250
     learning_rate: PositiveFloat = 1e-3

@@ -3,10 +3,12 @@
 from typing import Literal
 
 from data_preprocessing.defaults import Augmentation as Augmentation
+from data_preprocessing.defaults import NetworkName as NetworkName
 
 Encoder = Literal["plain", "residual"]
 Norm = Literal["instance", "batch", "group", "none"]
-Loss = Literal["dice_ce", "dice_focal"]
-OptimizerName = Literal["sgd", "adam", "adamw", "lion"]
-Scheduler = Literal["none", "poly", "cosine", "cosine_annealing"]
+Padding = Literal["valid", "same"]
+Loss = Literal["dice_ce", "dice_focal", "adaptive"]
+OptimizerName = Literal["sgd", "adam", "adamw", "lion", "rmsprop"]
+Scheduler = Literal["none", "poly", "cosine", "cosine_annealing", "step", "exponential"]
 FoldName = int | Literal["all"]

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from nnunet_tf.choices import Augmentation, Encoder, Norm
+from nnunet_tf.choices import Augmentation
+from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import CommandParser, positive_int, whole_number
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add("--features", type=positive_int, nargs="+", metavar="N", help="channels a stage; else the config says")
     add("--channels", type=positive_int, help=f"of synthetic images; else {CHANNELS}, as task 01 has")
     add("--classes", type=positive_int, help=f"of synthetic labels, with the background; else {CLASSES}")
-    add("--encoder", choices=get_args(Encoder), default="plain", help="residual: that of nnU-Net's ResEnc presets")
-    add("--norm", choices=get_args(Norm), default="instance", help="normalisation after each convolution")
+    add_network_options(group)
 
 
 def _add_measurement(group: argparse._ArgumentGroup) -> None:
@@ -59,10 +59,15 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
 
 
 def benchmark_settings(options: argparse.Namespace, plan: "Plan", runtime: "Runtime") -> "BenchmarkSettings":
-    """Returns the settings of a measurement with the network of `plan` on the device of `runtime`."""
-    from nnunet_tf.benchmark.settings import BenchmarkSettings
-    from nnunet_tf.networks.settings import NetworkSettings
+    """Returns the settings of a measurement with the network of `plan` on the device of `runtime`.
 
+    Raises UserError where options do not fit the network.
+    """
+    from nnunet_tf.benchmark.settings import BenchmarkSettings
+    from nnunet_tf.training.recipes import training_defaults
+
+    network = network_settings(options, plan.training.network)
+    supervised = options.mode == "train" and network.network == "nnunet"
     trains, synthetic = options.mode == "train", options.data == "synthetic"
     device: Literal["cpu", "gpu"] = "gpu" if runtime.gpu else "cpu"
     return BenchmarkSettings(
@@ -71,7 +76,7 @@ def benchmark_settings(options: argparse.Namespace, plan: "Plan", runtime: "Runt
         task=plan.task,
         device=device,
         workers=options.gpus,
-        batch_size=options.batch_size or plan.training.batch_size(options.dim),
+        batch_size=options.batch_size or training_defaults(plan.training, network.network).batch_size(options.dim),
         precision=runtime.precision,
         xla=options.xla,
         data=options.data,
@@ -80,7 +85,7 @@ def benchmark_settings(options: argparse.Namespace, plan: "Plan", runtime: "Runt
         channels=len(plan.channels),
         outputs=plan.outputs,
         features=plan.topology.features,
-        network=NetworkSettings(encoder=options.encoder, norm=options.norm, deep_supervision=trains),
+        network=network.model_copy(update={"deep_supervision": supervised}),
         warmup_steps=WARMUP_STEPS[device] if options.warmup is None else options.warmup,
         steps=options.steps or STEPS[device],
     )

@@ -78,9 +78,10 @@ def _print_roofline(console: Console, roofline: Roofline, seconds: float) -> Non
 def _title(report: Report) -> str:
     settings, machine = report.settings, report.machine
     patch = " x ".join(map(str, settings.patch_size))
-    words = [f"{settings.mode} {settings.dim}D, patch {patch} x {settings.channels}", f"batch {settings.batch_size}"]
-    words += [f"{settings.workers} worker{'s' * (settings.workers > 1)}", settings.precision]
-    words += ["XLA"] * settings.xla
+    network = "" if settings.network.network == "nnunet" else f" {settings.network.network}"
+    words = [f"{settings.mode} {settings.dim}D{network}, patch {patch} x {settings.channels}"]
+    words += [f"batch {settings.batch_size}", f"{settings.workers} worker{'s' * (settings.workers > 1)}"]
+    words += [settings.precision, *["XLA"] * settings.xla]
     return f"{', '.join(words)}; {settings.data} data; {machine.gpu or f'{machine.processor}, {machine.cores} cores'}"
 
 

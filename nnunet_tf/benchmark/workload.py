@@ -15,7 +15,7 @@ from nnunet_tf.benchmark.subject import ShardFolder
 from nnunet_tf.data.folds import Fold
 from nnunet_tf.data.pipeline import Batch, TrainingBatches, Worker
 from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.networks.unet import build_network
+from nnunet_tf.networks.build import build_network
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 from nnunet_tf.training.settings import Job, TrainingSettings
@@ -26,7 +26,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Workload:
-    """`step` takes image float32 `(N, *patch, C)` and class indices int32 `(N, *patch)`."""
+    """`step` takes image float32 `(N, *input_size, C)` and class indices int32 `(N, *patch)`."""
 
     network: keras.Model
     step: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -40,8 +40,9 @@ def make_workload(settings: BenchmarkSettings, plan: Plan, group: Group) -> Work
 
 def synthetic_batches(settings: BenchmarkSettings) -> Iterator[Batch]:
     """Yields one batch of noise for ever, made once where the network computes."""
+    seen = (settings.batch_size, *settings.network.input_size(settings.patch_size), settings.channels)
     shape = (settings.batch_size, *settings.patch_size)
-    image = tf.random.stateless_normal((*shape, settings.channels), seed=(SEED, 0))
+    image = tf.random.stateless_normal(seen, seed=(SEED, 0))
     label = tf.random.stateless_uniform(shape, (SEED, 1), 0, settings.outputs, tf.int32)
     return repeat((image, label))
 
@@ -55,6 +56,7 @@ def shard_batches(
         steps_per_epoch=settings.warmup_steps + settings.steps,
         seed=SEED,
         augmentation=settings.augmentation or "none",
+        network=settings.network,
     )
     return TrainingBatches(
         folder.path,

@@ -8,7 +8,7 @@ import numpy as np
 from data_preprocessing.plan import Plan
 from nnunet_tf.data.parameters import draw_parameters, is_anisotropic
 from nnunet_tf.data.places import draw_places
-from nnunet_tf.data.regions import Regions, source_regions
+from nnunet_tf.data.regions import Regions, mirror_regions, source_regions
 from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.data.volumes import Volumes
 
@@ -21,7 +21,10 @@ class Draws:
     `warped`, whether it is resampled, and `warp`, with what: an affine matrix `(axes, axes + 1)` from the patch to the
     region in `(x, y, z)`, corners of voxels being whole numbers. `noise`, deviation, `blur`, sigma a channel,
     `coarse`, the size `(channels, axes)` each channel is sampled down to: 0 where not drawn. `brightness`, `contrast`,
-    `inverted_gamma`, `gamma`: 1 where not drawn. `mirror` `(axes,)`, int32, 1 where an axis is mirrored.
+    `inverted_gamma`, `gamma`: 1 where not drawn. `offset`: 0 where not drawn. `mirror` `(axes,)`, int32, 1 where an
+    axis is mirrored. For networks that see mirror images beyond the border, `start` and `shape` are what is
+    read, and `order` `(3, longest)` and `lengths` `(3,)`, int32, say which of its voxels the region consists of along
+    each axis (`mirror_regions`); for others `order` is empty.
     """
 
     case: np.ndarray
@@ -36,7 +39,10 @@ class Draws:
     coarse: np.ndarray
     inverted_gamma: np.ndarray
     gamma: np.ndarray
+    offset: np.ndarray
     mirror: np.ndarray
+    order: np.ndarray
+    lengths: np.ndarray
 
     def share(self, rank: int, workers: int) -> Self:
         """Returns the draws of worker `rank` of `workers`: its part of each global batch."""
@@ -54,26 +60,38 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
     batch_size = settings.batch_size * workers
     patches = settings.steps_per_epoch * batch_size
     patch = plan.patch_size if plan.dim == 3 else (1, *plan.patch_size)
+    seen = (*patch[: 3 - plan.dim], *settings.network.input_size(plan.patch_size))
     # One generator for each, so that the same patches are seen with and without augmentation.
     place_random, parameter_random = (np.random.default_rng((settings.seed, epoch, purpose)) for purpose in range(2))
     volumes_a_batch = (settings.volumes or settings.batch_size) * workers
     places = draw_places(volumes, patch, settings.steps_per_epoch, batch_size, volumes_a_batch, place_random)
-    drawn = draw_parameters(patches, patch, len(plan.channels), settings.augmentation, parameter_random)
-    regions = source_regions(places.start, patch, drawn.rotation, drawn.scale)
+    drawn = draw_parameters(patches, seen, len(plan.channels), settings.augmentation, parameter_random)
+    before, behind = np.moveaxis(drawn.crop, -1, 0)
+    scale = drawn.scale[:, np.newaxis] * (1 - before - behind)
+    # Whole voxels, towards the middle: what is left after a crop lies within the patch.
+    shift = np.trunc((before - behind) / 2 * seen).astype(int)
+    margin = (np.array(seen) - patch) // 2
+    wanted = source_regions(places.start - margin + shift, seen, drawn.rotation, scale)
+    regions, order = wanted, np.zeros((patches, 3, 0), np.int32)
+    if seen != patch:
+        regions, order = mirror_regions(wanted, volumes.shapes[places.case])
     columns = Draws(
         case=places.case,
         start=regions.start,
         shape=regions.shape,
-        warped=drawn.rotation.any(axis=1) | (drawn.scale != 1),
-        warp=warp_matrices(regions, patch)[:, : plan.dim, np.r_[: plan.dim, 3]],
+        warped=drawn.rotation.any(axis=1) | (scale != 1).any(axis=1),
+        warp=warp_matrices(wanted, seen)[:, : plan.dim, np.r_[: plan.dim, 3]],
         noise=drawn.noise.astype(np.float32),
         blur=drawn.blur.astype(np.float32),
         brightness=drawn.brightness.astype(np.float32),
         contrast=drawn.contrast.astype(np.float32),
-        coarse=coarse_sizes(drawn.low_resolution, patch)[..., -plan.dim :],
+        coarse=coarse_sizes(drawn.low_resolution, seen)[..., -plan.dim :],
         inverted_gamma=drawn.inverted_gamma.astype(np.float32),
         gamma=drawn.gamma.astype(np.float32),
+        offset=drawn.offset.astype(np.float32),
         mirror=drawn.mirror[:, -plan.dim :].astype(np.int32),
+        order=order,
+        lengths=wanted.shape,
     )
     by_step = (settings.steps_per_epoch, batch_size)
     values = {field.name: getattr(columns, field.name) for field in fields(columns)}

@@ -2,7 +2,8 @@
 
 Each takes its parameter as drawn, and leaves an image whose parameter is neutral as it is, without computing anything
 (conditional execution). Images are float32 with layout `DHWC`, or `HWC` with 2 `spatial_axes`; mean, range and
-deviation are those of each channel. Formulas: nnU-Net, Nature Methods 2021, supplementary note 4.
+deviation are those of each channel. Formulas: nnU-Net, Nature Methods 2021, supplementary note 4, but for
+`shift_brightness`.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,13 @@ def change_brightness(image: DataNode, factor: DataNode) -> DataNode:
     """Returns the image times `factor`; neutral 1."""
     if factor != 1:
         image = image * factor
+    return image
+
+
+def shift_brightness(image: DataNode, offset: DataNode) -> DataNode:
+    """Returns the image plus `offset`; neutral 0."""
+    if offset != 0:
+        image = image + offset
     return image
 
 

@@ -31,6 +31,9 @@ LOW_RESOLUTION = Step(0.25, 0.5, 1.0)
 INVERTED_GAMMA = Step(0.1, 0.7, 1.5)
 GAMMA = Step(0.3, 0.7, 1.5)
 MIRROR_PROBABILITY = 0.5
+# NVIDIA's U-Net Medical, of images of unit deviation.
+LARGEST_CROP = 0.3  # of what the network sees, at each side
+OFFSET = Step(1.0, -0.2, 0.2)
 CHANNEL_PROBABILITY = 0.5  # of each channel of a patch that draws blur or low resolution
 
 
@@ -41,7 +44,9 @@ class Parameters:
     `rotation` `(patches, 3)`, radians about z, y, x, neutral 0; `scale`, size of the sampled region over the patch's,
     neutral 1; `noise`, deviation, neutral 0; `blur` `(patches, channels)`, sigma in voxels, neutral 0; `brightness`
     and `contrast`, factors, neutral 1; `low_resolution` `(patches, channels)`, factor of the size, neutral 1;
-    `inverted_gamma` and `gamma`, exponents, neutral 1; `mirror` `(patches, 3)`, along z, y, x, neutral False.
+    `inverted_gamma` and `gamma`, exponents, neutral 1; `mirror` `(patches, 3)`, along z, y, x, neutral False;
+    `crop` `(patches, 3, 2)`, shares along z, y, x that are cut off before and behind, the rest being
+    stretched to its size, neutral 0; `offset`, added to the intensities, neutral 0.
     """
 
     rotation: np.ndarray
@@ -54,6 +59,8 @@ class Parameters:
     inverted_gamma: np.ndarray
     gamma: np.ndarray
     mirror: np.ndarray
+    crop: np.ndarray
+    offset: np.ndarray
 
 
 def draw_parameters(
@@ -61,9 +68,12 @@ def draw_parameters(
 ) -> Parameters:
     """Returns the parameters of `patches` patches of size `patch` `(z, y, x)`; in 2D the first side is 1.
 
-    "full" draws every step, "basic" noise, brightness and mirroring, "none" nothing.
+    "full" draws every step of nnU-Net's table, "basic" noise, brightness and mirroring, "none" nothing. "crops" is the
+    augmentation of NVIDIA's U-Net: mirroring, crop and offset; "flips" that of its TinyUNet: mirroring along x and
+    quarter turns in plane.
     """
-    full, any_step = augmentation == "full", augmentation != "none"
+    full, basic = augmentation == "full", augmentation in ("basic", "full")
+    crops, flips = augmentation == "crops", augmentation == "flips"
 
     def draw(step: Step, neutral: float, drawn: bool = full) -> np.ndarray:
         values = random.uniform(step.low, step.high, patches)
@@ -77,18 +87,24 @@ def draw_parameters(
 
     limits = np.radians(rotation_degrees(patch))
     rotated = full & (random.random((patches, 1)) < ROTATION_PROBABILITY)
+    rotation = np.where(rotated, random.uniform(-1, 1, (patches, 3)) * limits, 0)
+    if flips:
+        rotation[:, 0] = random.integers(4, size=patches) * (np.pi / 2)
     sides = np.array(patch) > 1
+    mirrored = sides & (augmentation != "none") & (np.arange(3) == 2 if flips else True)
     return Parameters(
-        rotation=np.where(rotated, random.uniform(-1, 1, (patches, 3)) * limits, 0),
+        rotation=rotation,
         scale=draw(SCALING, 1),
-        noise=draw(NOISE, 0, any_step),
+        noise=draw(NOISE, 0, basic),
         blur=draw_by_channel(BLUR, 0),
-        brightness=draw(BRIGHTNESS, 1, any_step),
+        brightness=draw(BRIGHTNESS, 1, basic),
         contrast=draw(CONTRAST, 1),
         low_resolution=draw_by_channel(LOW_RESOLUTION, 1),
         inverted_gamma=draw(INVERTED_GAMMA, 1),
         gamma=draw(GAMMA, 1),
-        mirror=any_step & sides & (random.random((patches, 3)) < MIRROR_PROBABILITY),
+        mirror=mirrored & (random.random((patches, 3)) < MIRROR_PROBABILITY),
+        crop=(crops & sides)[:, np.newaxis] * random.uniform(0, LARGEST_CROP, (patches, 3, 2)),
+        offset=draw(OFFSET, 0, crops),
     )
 
 

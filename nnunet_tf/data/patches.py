@@ -13,40 +13,52 @@ from nnunet_tf.data.intensity import (
     change_contrast,
     change_gamma,
     lower_resolution,
+    shift_brightness,
 )
-from nnunet_tf.data.spatial import mirror, warp
+from nnunet_tf.data.spatial import mirror, rearrange, warp
 
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """The files of a sequence of patches, one entry each; with `read_roi` only the wanted region of each is read."""
+    """The files of a sequence of patches, one entry each; with `read_roi` only the wanted region of each is read.
+
+    `input_size` is how much a network sees of the image around a patch.
+    """
 
     images: list[str]
     labels: list[str]
     read_roi: bool
+    input_size: tuple[int, ...]
 
 
 @pipeline_def(enable_conditionals=True)
 def patch_pipeline(files: ShardFiles, plan: Plan, noise_seed: int, gpu: bool) -> tuple[DataNode, DataNode]:
-    """Returns patches, image float32 `(*patch, C)` and label int32 `(*patch)`, in the order of `files`.
+    """Returns patches, image float32 `(*input_size, C)` and label int32 `(*patch)`, in the order of `files`.
 
     All else comes from inputs named as the fields of `Draws`. Only reading is done on the CPU with `gpu`.
     """
-    axes, channels, patch = plan.dim, len(plan.channels), plan.patch_size
+    axes, channels, patch, seen = plan.dim, len(plan.channels), plan.patch_size, files.input_size
     start, shape = _drawn("start"), _drawn("shape")
     image, label = (_region(paths, start, shape, files.read_roi, axes) for paths in (files.images, files.labels))
+    if seen != patch:
+        order, lengths = _drawn("order"), _drawn("lengths")
+        image, label = (rearrange(each, order, lengths) for each in (image, label))
     if gpu:
         image, label = image.gpu(), label.gpu()
     image, label = fn.cast(image, dtype=types.FLOAT), fn.cast(label, dtype=types.INT32)
-    image, label = warp(image, label, _drawn("warped"), _drawn("warp"), patch)
+    image, label = warp(image, label, _drawn("warped"), _drawn("warp"), seen)
     image = add_noise(image, _drawn("noise"), noise_seed)
     image = blur(image, _drawn("blur"), channels)
     image = change_brightness(image, _drawn("brightness"))
     image = change_contrast(image, _drawn("contrast"), axes)
-    image = lower_resolution(image, _drawn("coarse"), channels, patch)
+    image = lower_resolution(image, _drawn("coarse"), channels, seen)
     image = change_gamma(image, _drawn("inverted_gamma"), axes, inverted=True)
     image = change_gamma(image, _drawn("gamma"), axes, inverted=False)
+    image = shift_brightness(image, _drawn("offset"))
     image, label = mirror(image, label, _drawn("mirror"), axes)
+    if seen != patch:
+        first = [(seen[axis] - patch[axis]) // 2 for axis in range(axes)]
+        label = fn.slice(label, first, patch, axes=tuple(range(axes)))
     return image, fn.squeeze(label, axes=[axes])
 
 

@@ -17,7 +17,8 @@ from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.data.volumes import read_volumes
 
 Batch = tuple[tf.Tensor, tf.Tensor]
-INPUTS = tuple(field.name for field in fields(Draws) if field.name != "case")  # a case is a file
+MIRROR_INPUTS = ("order", "lengths")  # for networks that see mirror images beyond the border
+INPUTS = tuple(field.name for field in fields(Draws) if field.name not in ("case", *MIRROR_INPUTS))  # a case is a file
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,16 @@ class TrainingBatches:
         )
         self.plan, self.settings, self.worker = plan, settings, worker
         self.threads, self.gpu, self.epochs = threads, gpu, epochs
+        self.input_size = settings.network.input_size(plan.patch_size)
         self._begun: dict[int, Iterator[Batch]] = {}
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Yields the `steps_per_epoch` batches of epoch `number`: image float32 `(N, *patch, C)`, label int32
+        """Yields the `steps_per_epoch` batches of epoch `number`: image float32 `(N, *input_size, C)`, label int32
         `(N, *patch)`.
 
         A third of each global batch, at least one patch, is centred on a foreground voxel; the others lie anywhere in
-        the volume. Volumes smaller than the patch are padded with 0.
+        the volume. Volumes smaller than the patch are padded with 0; where `settings.network` sees more than the patch,
+        with their mirror image.
         """
         batches = self._begun.pop(number, None) or self._begin(number)
         for step in range(self.settings.steps_per_epoch):
@@ -83,18 +86,19 @@ class TrainingBatches:
             "device_id": _gpu_number() if self.gpu else None,
         }
         pipeline = patch_pipeline(
-            files=ShardFiles(images, labels, read_roi=settings.read_roi is not False),
+            files=ShardFiles(images, labels, settings.read_roi is not False, self.input_size),
             plan=plan,
             noise_seed=int(np.random.SeedSequence((settings.seed, number, worker.rank)).generate_state(1)[0]),
             gpu=self.gpu,
             **executor,
         )
-        shape = (settings.batch_size, *plan.patch_size)
+        inputs = INPUTS if self.input_size == plan.patch_size else (*INPUTS, *MIRROR_INPUTS)
+        seen, shape = ((settings.batch_size, *size) for size in (self.input_size, plan.patch_size))
         with tf.device("/gpu:0" if self.gpu else "/cpu:0"):
             dataset = DALIDatasetWithInputs(
                 pipeline,
-                input_datasets={name: self._input(getattr(draws, name)) for name in INPUTS},
-                output_shapes=((*shape, len(plan.channels)), shape),
+                input_datasets={name: self._input(getattr(draws, name)) for name in inputs},
+                output_shapes=((*seen, len(plan.channels)), shape),
                 output_dtypes=(tf.float32, tf.int32),
                 **executor,
             )

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnunet_tf.networks.window import mirrored
+
 ROUNDING = 1e-6  # voxels; keeps an unrotated axis from growing by a voxel
 
 
@@ -22,13 +24,30 @@ class Regions:
 def source_regions(start: np.ndarray, patch: tuple[int, ...], rotation: np.ndarray, scale: np.ndarray) -> Regions:
     """Returns the smallest regions that hold every voxel between which the patches are interpolated.
 
-    Patch and region have one centre. Without rotation or scaling the region is the patch that begins at `start`.
+    `scale` is one factor a patch, or one an axis, `(patches, 3)`. Patch and region have one centre. Without rotation or
+    scaling the region is the patch that begins at `start`.
     """
     size = np.array(patch)
-    matrix = rotation_matrices(rotation) * scale[:, np.newaxis, np.newaxis]
+    matrix = rotation_matrices(rotation) * scale.reshape(len(scale), 1, -1)
     corner = np.abs(matrix) @ ((size - 1) / 2)
     border = np.ceil(corner - (size - 1) / 2 - ROUNDING).astype(np.int32)  # negative where the patch is magnified
     return Regions((start - border).astype(np.int32), (size + 2 * border).astype(np.int32), matrix)
+
+
+def mirror_regions(regions: Regions, sizes: np.ndarray) -> tuple[Regions, np.ndarray]:
+    """Returns the parts of volumes of `sizes` `(patches, 3)` that regions and the mirror images beyond consist of.
+
+    And, int32 `(patches, 3, longest)`, which voxel of such a part each voxel of a region is, along each axis: as many
+    entries count as the region is long.
+    """
+    steps = np.arange(regions.shape.max())
+    inside = steps < regions.shape[..., np.newaxis]
+    source = mirrored(regions.start[..., np.newaxis] + steps, sizes[..., np.newaxis])
+    first = np.where(inside, source, sizes[..., np.newaxis]).min(axis=-1)
+    last = np.where(inside, source, 0).max(axis=-1)
+    order = np.where(inside, source - first[..., np.newaxis], 0).astype(np.int32)
+    parts = Regions(first.astype(np.int32), (last + 1 - first).astype(np.int32), regions.matrix)
+    return parts, order
 
 
 def rotation_matrices(rotation: np.ndarray) -> np.ndarray:

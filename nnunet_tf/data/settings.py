@@ -1,8 +1,9 @@
 """What training asks of its batches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnunet_tf.choices import Augmentation
+from nnunet_tf.networks.settings import NetworkSettings
 
 
 @dataclass(frozen=True)
@@ -11,7 +12,7 @@ class BatchSettings:
 
     `read_roi` says whether only the wanted region of a volume is read (None: yes, as no volume is so small that reading
     all of it is faster); `volumes` how many different volumes the slices of a worker's 2D batch come from (None: a
-    volume for each slice).
+    volume for each slice); `network` how much is seen around a patch.
     """
 
     batch_size: int
@@ -20,3 +21,4 @@ class BatchSettings:
     augmentation: Augmentation
     read_roi: bool | None = None
     volumes: int | None = None
+    network: NetworkSettings = field(default_factory=NetworkSettings)

@@ -20,6 +20,19 @@ def warp(
     return image, label
 
 
+def rearrange(image: DataNode, order: DataNode, lengths: DataNode) -> DataNode:
+    """Returns an image of which the voxels along each axis are those that `order` names, some of them several times.
+
+    For 2D images, on the CPU: `order` `(3, longest)` and `lengths` `(3,)` are those of z, y and x, of which z counts
+    for nothing; only `lengths` entries of `order` count.
+    """
+    for axis in (1, 2):
+        places = fn.slice(order[axis], 0, lengths[axis], axes=[0])
+        image = fn.sequence_rearrange(fn.reshape(image, layout="FWC"), new_order=places)
+        image = fn.transpose(image, perm=[1, 0, 2], transpose_layout=False)
+    return fn.reshape(image, layout="HWC")
+
+
 def mirror(image: DataNode, label: DataNode, axes: DataNode, spatial_axes: int) -> tuple[DataNode, DataNode]:
     """Returns image and label mirrored along those of the `spatial_axes` last axes for which `axes` holds a 1."""
     if fn.reductions.max(axes) > 0:

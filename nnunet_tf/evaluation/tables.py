@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from nnunet_tf.evaluation.detection import Detection
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.evaluation.summary import Evaluation, Statistics, WorstCase
 from nnunet_tf.runtime.console import wide_console
@@ -54,6 +55,16 @@ def print_folds(title: str, names: Sequence[str], rows: Sequence[Sequence[float 
     table = _table(title, ("Dice", "mean", "deviation", *folds))
     for name, row in zip(names, rows, strict=True):
         table.add_row(name, *(_score(value) for value in row))
+    wide_console().print(table)
+
+
+def print_detection(title: str, result: Detection) -> None:
+    """Prints the confusion table, a row a threshold."""
+    counts = ("true positives", "false positives", "true negatives", "false negatives")
+    table = _table(title, ("threshold", *counts, "sensitivity", "specificity", "accuracy"))
+    for row in result.table:
+        numbers = [str(getattr(row, name.replace(" ", "_"))) for name in counts]
+        table.add_row(f"{row.threshold:g}", *numbers, *map(_score, (row.sensitivity, row.specificity, row.accuracy)))
     wide_console().print(table)
 
 

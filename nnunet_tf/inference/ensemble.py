@@ -46,12 +46,19 @@ class Member:
     plan: Plan
     networks: tuple[keras.Model, ...]
 
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        """What its networks see around a patch, along `(D, H, W)`; in 2D its depth is 1."""
+        size = self.networks[0].input_shape[1:-1]
+        return (1,) * (3 - len(size)) + tuple(size)
+
 
 @dataclass(frozen=True)
 class _Source:
     """What one member makes a prediction from: the network's input `(D, H, W, C)`, and where it lies."""
 
     plan: Plan
+    input_size: tuple[int, ...]
     forward: Forward
     image: np.ndarray
     placement: Placement
@@ -85,8 +92,9 @@ class Ensemble:
 
     def logits(self, prepared: np.ndarray) -> np.ndarray:
         """Returns the first member's logits `(D, H, W, outputs)`, float32, for its prepared image `(D, H, W, C)`."""
-        plan, forward = self.members[0].plan, self._forwards(with_variance=False)[0]
-        return sliding_window(prepared, patch_of(plan), forward, plan.outputs, self._windows(plan))
+        member, forward = self.members[0], self._forwards(with_variance=False)[0]
+        plan, seen = member.plan, member.input_size
+        return sliding_window(prepared, patch_of(plan), forward, plan.outputs, self._windows(seen), seen)
 
     def predict(
         self, volume: Volume, wanted: Wanted = Wanted(), progress: Callable[[int, int], None] | None = None
@@ -101,7 +109,8 @@ class Ensemble:
         sources = []
         for member, forward in zip(self.members, self._forwards(wanted.uncertainty), strict=True):
             placement = place(volume, member.plan)
-            sources.append(_Source(member.plan, forward, prepare_image(volume, placement, member.plan), placement))
+            image = prepare_image(volume, placement, member.plan)
+            sources.append(_Source(member.plan, member.input_size, forward, image, placement))
         plan, placement = sources[0].plan, sources[0].placement
         canvas = Canvas(volume.array.shape[:3], placement, plan, self._numbers, wanted)
         channels = plan.outputs * (2 if wanted.uncertainty else 1)
@@ -123,9 +132,10 @@ class Ensemble:
                     patch_of(source.plan),
                     source.forward,
                     channels,
-                    self._windows(source.plan),
+                    self._windows(source.input_size),
                     resampler.source_rows,
                     count.add,
+                    source.input_size,
                 )
                 members.append(RestoredPlanes(slabs, resampler))
             self._restore(members, rows, canvas)
@@ -145,8 +155,8 @@ class Ensemble:
         axes = sorted(plan.axis_order.index(axis) - (3 - plan.dim) for axis in self.tta_axes)
         return flip_subsets(axis for axis in axes if axis >= 0)
 
-    def _windows(self, plan: Plan) -> WindowOptions:
-        at_once = self.options.batch_size or windows_at_once(patch_of(plan), self._device)
+    def _windows(self, input_size: tuple[int, ...]) -> WindowOptions:
+        at_once = self.options.batch_size or windows_at_once(input_size, self._device)
         return replace(self.options, batch_size=at_once)
 
     def _corners(self, source: _Source, rows: slice) -> list[Corner]:

@@ -21,11 +21,13 @@ def make_forward(
     with_variance: bool = False,
     regions: bool = False,
 ) -> Forward:
-    """Returns the function from patches `(N, *patch, C)` to scores `(N, outputs, *patch)`, float32.
+    """Returns the function from windows `(N, *input_size, C)` to scores `(N, outputs, *patch)`, float32.
+
+    The networks see windows of one size, and may predict less than they see, its middle.
 
     The scores are the logits, averaged over all networks and flips, channels first as the blending wants them. With
     `with_variance` as many channels follow: the variance of each output's probability over networks and flips, the
-    probability by softmax, or by sigmoid for `regions`. For a 2D network the patches have depth 1.
+    probability by softmax, or by sigmoid for `regions`. For a 2D network windows and scores have depth 1.
     """
     flat = len(networks[0].input_shape) == 4
     signature = tf.TensorSpec((None, *networks[0].input_shape[1:]), tf.float32)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Plan
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.model_folder import Checkpoint, ModelFiles, open_models
 from nnunet_tf.inference.postprocessing import Postprocessing
@@ -41,7 +40,7 @@ def configurations(files: Sequence[ModelFiles]) -> list[list[ModelFiles]]:
     """
     groups: dict[str, list[ModelFiles]] = {}
     for each in files:
-        groups.setdefault(_preparation(each.plan), []).append(each)
+        groups.setdefault(_preparation(each), []).append(each)
     return list(groups.values())
 
 
@@ -61,5 +60,6 @@ def common_postprocessing(files: Sequence[ModelFiles]) -> Postprocessing | None:
     return None
 
 
-def _preparation(plan: Plan) -> str:
-    return plan.model_dump_json(exclude=OF_TRAINING)
+def _preparation(files: ModelFiles) -> str:
+    plan = files.plan
+    return f"{plan.model_dump_json(exclude=OF_TRAINING)} {files.network.input_size(plan.patch_size)}"

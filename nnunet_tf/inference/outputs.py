@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ProbabilityFiles = Literal["4d", "per-class"]
 
+PROBABILITIES = "probabilities"  # the folder they go to, below the segmentations
 OUTPUTS_NAME = "outputs.json"  # names of the fourth axis of probability files, in order
 
 
@@ -45,7 +46,7 @@ class Outputs:
 
     def probability_files(self, case: Case) -> list[Path]:
         """Returns where its probabilities go: one file, or one for each output of the network."""
-        home = self.folder / "probabilities"
+        home = self.folder / PROBABILITIES
         if self.probabilities == "4d":
             return [home / f"{case.name}{NIFTI_SUFFIX}"]
         if self.probabilities == "per-class":

@@ -195,7 +195,7 @@ def load_network(folder: Path, plan: Plan, weights: str = WEIGHTS_NAME) -> "kera
 
 
 def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model":
-    from nnunet_tf.networks.unet import build_network
+    from nnunet_tf.networks.build import build_network
 
     plain = settings.model_copy(update={"deep_supervision": False})
     network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, plain)

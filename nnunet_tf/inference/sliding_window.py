@@ -5,17 +5,21 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from nnunet_tf.inference.rolling_mean import BYTES, RollingMean, Slab
+from nnunet_tf.networks.window import mirrored
 
 BlendMode = Literal["gaussian", "constant"]
 Forward = Callable[[np.ndarray], np.ndarray]
-"""Patches `(N, *patch, C)` to scores `(N, channels, *patch)`, both float32; 2D patches have depth 1."""
+"""Windows `(N, *input_size, C)` to scores `(N, channels, *patch)`, both float32; in 2D their depth is 1."""
 Corner = tuple[int, ...]
-"""Where a window starts along `(D, H, W)`; negative where the image is smaller than the patch."""
+"""Where a patch starts along `(D, H, W)`; negative where the image is smaller than the patch."""
+CutOut = Callable[[np.ndarray, Corner], np.ndarray]
+"""Image `(D, H, W, C)` and corner of a patch to what the network sees for it."""
 
 SIGMA_SHARE = 1 / 8  # deviation of the Gaussian weight, of the patch size (nnU-Net, Nature Methods 2021, "Inference")
 FEWEST_PLANES = 16  # in memory at once, so that the slices of a 2D network are handed on several at a time
@@ -102,13 +106,15 @@ def sliding_slabs(
     options: WindowOptions = WindowOptions(),
     rows: slice = slice(None),
     on_windows: Callable[[int], None] = lambda count: None,
+    input_size: Sequence[int] | None = None,
 ) -> Iterator[Slab]:
     """Yields the scores of `image` `(D, H, W, C)` in slabs, first planes first, each valid until the next is asked for.
 
     A slab is its first plane and the scores `(channels, d, rows, W)`, float32, overlapping windows averaged with
-    `blend_weights`; `rows` is a range of the second axis. What lies outside the image is 0 to the network.
-    `patch_size` has three entries, `(1, h, w)` for a 2D network. `on_windows` is told of each batch done. Memory: the
-    planes of one patch, `sums_bytes`.
+    `blend_weights`; `rows` is a range of the second axis. `patch_size` has three entries, `(1, h, w)` for a 2D network.
+    What lies outside the image is 0 to the network. With an `input_size` larger than `patch_size` the network sees so
+    much around each patch, and its mirror image outside the image (the overlap-tile strategy: Ronneberger et al.,
+    U-Net, 2015, section 2). `on_windows` is told of each batch done. Memory: the planes of one patch, `mean_bytes`.
     """
     shape = image.shape[:3]
     mean = RollingMean(channels, shape, rows, planes_in_memory(shape[0], patch_size[0]))
@@ -117,7 +123,10 @@ def sliding_slabs(
     batches = list(_batches(corners, options.batch_size or 1))
     score_bytes = channels * math.prod(patch_size) * len(batches[0]) * BYTES
     ahead = max(1, min(AHEAD, AHEAD_BYTES // score_bytes))
-    for batch, results in _computed(image, patch_size, batches, forward, ahead):
+    cut_out: CutOut = partial(cut, patch_size=patch_size)
+    if input_size is not None and tuple(input_size) != tuple(patch_size):
+        cut_out = partial(cut_mirrored, patch_size=patch_size, input_size=input_size)
+    for batch, results in _computed(image, cut_out, batches, forward, ahead):
         for corner, scores in zip(batch, results, strict=True):
             if not mean.holds(corner[0], patch_size[0]):
                 yield mean.finished(corner[0])
@@ -134,10 +143,11 @@ def sliding_window(
     forward: Forward,
     channels: int,
     options: WindowOptions = WindowOptions(),
+    input_size: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Returns the scores `(D, H, W, channels)` of `sliding_slabs`, all in one array."""
     result = np.empty((*image.shape[:3], channels), np.float32)
-    for first, scores in sliding_slabs(image, patch_size, forward, channels, options):
+    for first, scores in sliding_slabs(image, patch_size, forward, channels, options, input_size=input_size):
         result[first : first + scores.shape[1]] = np.moveaxis(scores, 0, -1)
     return result
 
@@ -157,20 +167,32 @@ def cut(image: np.ndarray, corner: Corner, patch_size: Sequence[int]) -> np.ndar
     return patch
 
 
+def cut_mirrored(image: np.ndarray, corner: Corner, patch_size: Sequence[int], input_size: Sequence[int]) -> np.ndarray:
+    """Returns what a network sees for the patch of `image` `(D, H, W, C)` at `corner`: `(*input_size, C)`.
+
+    The patch lies in the middle; beyond the image is its mirror image.
+    """
+    places = []
+    for start, patch, size, limit in zip(corner, patch_size, input_size, image.shape, strict=False):
+        first = start - (size - patch) // 2
+        places.append(mirrored(np.arange(first, first + size), limit))
+    return image[np.ix_(*places)].astype(np.float32, copy=False)
+
+
 def _batches(corners: Sequence[Corner], size: int) -> Iterator[list[Corner]]:
     for start in range(0, len(corners), size):
         yield list(corners[start : start + size])
 
 
 def _computed(
-    image: np.ndarray, patch_size: Sequence[int], batches: Sequence[list[Corner]], forward: Forward, ahead: int
+    image: np.ndarray, cut_out: CutOut, batches: Sequence[list[Corner]], forward: Forward, ahead: int
 ) -> Iterator[tuple[list[Corner], np.ndarray]]:
     """The batches, in order, with their scores; `ahead` of them are being computed."""
     with ThreadPoolExecutor(ahead) as pool:
         waiting: list[tuple[list[Corner], Future[np.ndarray]]] = []
 
         def start(batch: list[Corner]) -> None:
-            patches = np.stack([cut(image, corner, patch_size) for corner in batch])
+            patches = np.stack([cut_out(image, corner) for corner in batch])
             waiting.append((batch, pool.submit(forward, patches)))
 
         for batch in batches[:ahead]:

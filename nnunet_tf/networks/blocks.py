@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
+from nnunet_tf.choices import Padding
 from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
 from nnunet_tf.networks.settings import NetworkSettings
 
@@ -23,15 +24,16 @@ def convolution(
     stride: Sequence[int] | int = 1,
     bias: bool = True,
     initializer: str = INITIALIZER,
+    padding: Padding = "same",
 ) -> keras.KerasTensor:
-    """Returns `(N, *spatial / stride, features)`: a padded convolution with He initialisation."""
+    """Returns `(N, *spatial / stride, features)`: a convolution, padded unless told, with He initialisation."""
     layer = layers.Conv2D if _dim(values) == 2 else layers.Conv3D
     strides = stride if isinstance(stride, int) else tuple(stride)
     return layer(
         features,
         tuple(kernel),
         strides=strides,
-        padding="same",
+        padding=padding,
         use_bias=bias,
         kernel_initializer=initializer,
         name=name,
@@ -48,6 +50,31 @@ def logits(values: keras.KerasTensor, outputs: int, name: str) -> keras.KerasTen
     """Returns float32 `(N, *spatial, outputs)`, whatever the precision of the network."""
     layer = layers.Conv2D if _dim(values) == 2 else layers.Conv3D
     return layer(outputs, 1, dtype="float32", name=name)(values)
+
+
+def convolutions_relu(
+    values: keras.KerasTensor,
+    features: Sequence[int],
+    name: str,
+    initializer: str = INITIALIZER,
+    padding: Padding = "same",
+) -> keras.KerasTensor:
+    """Returns `(N, *spatial, features[-1])`: 2D convolutions with kernel 3, each followed by ReLU.
+
+    Without padding each takes a voxel off every side.
+    """
+    for index, count in enumerate(features):
+        values = convolution(values, count, (3, 3), f"{name}_conv{index}", 1, True, initializer, padding)
+        values = layers.ReLU(name=f"{name}_relu{index}")(values)
+    return values
+
+
+def crop(values: keras.KerasTensor, start: Sequence[int], size: Sequence[int], name: str) -> keras.KerasTensor:
+    """Returns the part `(N, *size, C)` of `(N, H, W, C)` that begins at `start`."""
+    sides = [
+        (first, whole - first - wanted) for first, wanted, whole in zip(start, size, values.shape[1:-1], strict=True)
+    ]
+    return layers.Cropping2D(sides, name=name)(values) if any(map(any, sides)) else values
 
 
 def convolution_norm_relu(

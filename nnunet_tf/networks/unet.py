@@ -1,80 +1,46 @@
-"""The U-Nets of nnU-Net, as Keras functional models."""
+"""The U-Net of Ronneberger et al. (2015), as a Keras functional model."""
 
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
-from data_preprocessing.topology import Topology
-from nnunet_tf.networks.blocks import convolution_norm_relu, logits, residual_block, upsampling
+from nnunet_tf.networks.blocks import convolutions_relu, crop, logits, upsampling
 from nnunet_tf.networks.settings import NetworkSettings
 
-PLAIN_CONVOLUTIONS = 2  # a stage, in the encoder and the decoder
-# Of the residual encoder, the last for all deeper stages; its decoder has one convolution a stage. The presets M, L and
-# XL share them: they differ in the memory that patch and batch are planned for.
-RESIDUAL_BLOCKS = (1, 3, 4, 6)
-RESIDUAL_DECODER_CONVOLUTIONS = 1
+WIDTH = 64  # channels of the first stage; each stage has twice those of the one before
+LEVELS = 5
+DROPOUT = 0.5
 
 
-def build_network(
-    topology: Topology, patch_size: Sequence[int], channels: int, outputs: int, settings: NetworkSettings
-) -> keras.Model:
-    """Returns a U-Net from `(N, *patch_size, channels)` to float32 logits `(N, *patch_size, outputs)`.
+def build_unet(patch_size: Sequence[int], channels: int, outputs: int, settings: NetworkSettings) -> keras.Model:
+    """Returns a 2D U-Net from `(N, *input_size, channels)` to float32 logits `(N, *patch_size, outputs)`.
 
-    With deep supervision it returns a list of logits, full resolution first, one for each decoder level but the
-    lowest; where that is one, it is no list. Downsampling by strided, upsampling by transposed convolution with
-    kernel = stride; skips by concatenation.
-
-    A plain stage is twice convolution - normalisation - leaky ReLU (Isensee et al., Nature Methods 2021, "Network
-    architecture"). The residual encoder is a stem convolution and stages of residual blocks (Isensee et al., nnU-Net
-    Revisited, MICCAI 2024, "ResEnc"; `nnUNetPlannerResEncM` of nnU-Net v2).
+    `settings.input_size` says how much is seen around the patch: from 572 x 572 come 388 x 388. Each stage is twice
+    convolution with kernel 3 - ReLU, unpadded unless `padding` is "same"; max pooling, transposed convolution, skips by
+    concatenation of their middle part, dropout at the bottleneck, He initialisation (Ronneberger et al., U-Net, MICCAI
+    2015, figure 1 and section 3).
     """
-    dim = len(patch_size)
-    image = keras.Input((*patch_size, channels), name="image")
-    plain = settings.encoder == "plain"
-    skips = (_plain_encoder if plain else _residual_encoder)(image, topology, settings)
-    convolutions = PLAIN_CONVOLUTIONS if plain else RESIDUAL_DECODER_CONVOLUTIONS
-    values, lowest, heads = skips[-1], len(skips) - 1, []
-    for level in reversed(range(len(skips))):
-        if level < lowest:
-            features = topology.features[level]
-            values = upsampling(values, features, topology.strides[level + 1], f"decoder{level}_up")
-            values = layers.Concatenate(name=f"decoder{level}_skip")([values, skips[level]])
-            for index in range(convolutions):
-                kernel = topology.kernels[level]
-                values = convolution_norm_relu(values, features, kernel, 1, settings, f"decoder{level}", index)
-        if level == 0 or (settings.deep_supervision and level < lowest - 1):
-            heads.append(logits(values, outputs, f"logits{level}"))
-    return keras.Model(image, heads[::-1] if settings.deep_supervision else heads[-1], name=f"unet_{dim}d")
-
-
-def full_resolution(network: keras.Model) -> keras.Model:
-    """Returns the network that shares all weights with `network` and has only its full-resolution logits as output."""
-    return keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-
-
-def _plain_encoder(values: keras.KerasTensor, topology: Topology, settings: NetworkSettings) -> list[keras.KerasTensor]:
-    stages = []
-    for level, (stride, kernel, features) in enumerate(
-        zip(topology.strides, topology.kernels, topology.features, strict=True)
-    ):
-        for index in range(PLAIN_CONVOLUTIONS):
-            step = stride if index == 0 else 1
-            values = convolution_norm_relu(values, features, kernel, step, settings, f"encoder{level}", index)
-        stages.append(values)
-    return stages
-
-
-def _residual_encoder(
-    values: keras.KerasTensor, topology: Topology, settings: NetworkSettings
-) -> list[keras.KerasTensor]:
-    values = convolution_norm_relu(values, topology.features[0], topology.kernels[0], 1, settings, "stem")
-    stages = []
-    for level, (stride, kernel, features) in enumerate(
-        zip(topology.strides, topology.kernels, topology.features, strict=True)
-    ):
-        for block in range(RESIDUAL_BLOCKS[min(level, len(RESIDUAL_BLOCKS) - 1)]):
-            step = stride if block == 0 else (1,) * len(stride)
-            values = residual_block(values, features, kernel, step, settings, f"encoder{level}_block{block}")
-        stages.append(values)
-    return stages
+    image = keras.Input((*settings.input_size(patch_size), channels), name="image")
+    sizes = image.shape[1:-1]
+    extra = [size % 2 for size in sizes]
+    features = [(settings.width or WIDTH) * 2**level for level in range(LEVELS)]
+    values, skips = crop(image, extra, [size - size % 2 for size in sizes], "even"), []
+    for level in range(LEVELS):
+        values = convolutions_relu(values, [features[level]] * 2, f"encoder{level}", padding=settings.padding)
+        if level < LEVELS - 1:
+            skips.append(values)
+            values = layers.MaxPooling2D(name=f"encoder{level}_pool")(values)
+    values = layers.Dropout(DROPOUT, name="dropout")(values)
+    for level in reversed(range(LEVELS - 1)):
+        values = upsampling(values, features[level], (2, 2), f"decoder{level}_up")
+        wanted, given = values.shape[1:-1], skips[level].shape[1:-1]
+        start = [(whole - side) // 2 for whole, side in zip(given, wanted, strict=True)]
+        skip = crop(skips[level], start, wanted, f"decoder{level}_crop")
+        values = layers.Concatenate(name=f"decoder{level}_skip")([skip, values])
+        values = convolutions_relu(values, [features[level]] * 2, f"decoder{level}", padding=settings.padding)
+    # What is seen before the patch, less what has gone already.
+    gone = settings.unpadded_loss // 2
+    start = [(size - side) // 2 - odd - gone for size, side, odd in zip(sizes, patch_size, extra, strict=True)]
+    values = crop(values, start, patch_size, "patch")
+    return keras.Model(image, logits(values, outputs, "logits0"), name="unet_2d")

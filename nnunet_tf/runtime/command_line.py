@@ -142,6 +142,16 @@ def non_negative_float(text: str) -> float:
     return _float_between(text, 0, sys.float_info.max, "a number from 0 on")
 
 
+def factor(text: str) -> float:
+    """Returns a number above 0, at most 1, from the command line."""
+    return _float_between(text, math.nextafter(0, 1), 1, "a number above 0, at most 1")
+
+
+def width(text: str) -> int:
+    """Returns a number of channels, 2 or more, from the command line."""
+    return _at_least(text, 2)
+
+
 def share(text: str) -> float:
     """Returns a number from 0 to below 1 from the command line."""
     return _float_between(text, 0, math.nextafter(1, 0), "a number from 0 to below 1")

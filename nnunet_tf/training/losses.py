@@ -10,6 +10,7 @@ from keras import ops
 from nnunet_tf.training.recipe import LossSettings
 
 SMOOTH = 1e-5
+DICE_FROM = 0.3  # Dice loss under which the adaptive loss is the Dice loss
 
 SegmentationLoss = Callable[[Sequence[keras.KerasTensor], keras.KerasTensor], keras.KerasTensor]
 
@@ -20,7 +21,8 @@ def make_loss(settings: LossSettings, regions: Sequence[Sequence[int]] | None = 
     It takes a list of logits `(N, *spatial, channels)`, full resolution first, and class indices `(N, *patch)`, and is
     the mean over the outputs, weighted by 2^-level, with every second (fourth, ...) voxel of the target where an output
     is smaller. The loss of one output is the mean cross-entropy, or focal loss, plus the soft Dice loss over each
-    sample or, with `batch_dice`, over this worker's batch as one.
+    sample or, with `batch_dice`, over this worker's batch as one. With `adaptive` it is one of the two: the
+    cross-entropy, and the Dice loss from where that is under 0.3 (NVIDIA's UNet Industrial, its program).
 
     Without `regions` the channels are classes: softmax, and Dice without the background unless `include_background`.
     `regions` holds, for each channel, the class indices it is the union of: sigmoids, binary cross-entropy over all
@@ -52,7 +54,10 @@ def make_loss(settings: LossSettings, regions: Sequence[Sequence[int]] | None = 
             cross_entropy = ops.square(ops.expm1(-cross_entropy)) * cross_entropy
         dice = _soft_dice(probabilities, truth, settings.batch_dice)
         drop_background = regions is None and not settings.include_background
-        return ops.mean(cross_entropy) + 1 - ops.mean(dice[..., 1:] if drop_background else dice)
+        dice_loss = 1 - ops.mean(dice[..., 1:] if drop_background else dice)
+        if settings.loss == "adaptive":
+            return ops.where(dice_loss < DICE_FROM, dice_loss, ops.mean(cross_entropy))
+        return ops.mean(cross_entropy) + dice_loss
 
     return loss
 

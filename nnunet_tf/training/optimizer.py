@@ -11,7 +11,9 @@ WEIGHT_DECAY = {
     "adam": 1e-4,  # NVIDIA's nnU-Net for TensorFlow 2
     "adamw": 1e-2,  # Loshchilov and Hutter, 2019, and PyTorch
     "lion": 1e-2,
+    "rmsprop": 1e-5,  # NVIDIA's UNet Industrial
 }
+RMSPROP_DECAY = 0.9  # of the moving averages of the gradient and its square; NVIDIA's UNet Industrial
 NOT_DECAYED = ["gamma", "beta", "bias"]
 
 
@@ -49,17 +51,24 @@ class PenalizedAdam(Penalty, keras.optimizers.Adam):
     """Adam with L2 regularisation, which passes through its moments; AdamW is the one with decoupled weight decay."""
 
 
+@keras.saving.register_keras_serializable(package="nnunet_tf")
+class PenalizedRMSprop(Penalty, keras.optimizers.RMSprop):
+    """RMSProp with L2 regularisation, which passes through its averages."""
+
+
 def make_optimizer(settings: OptimizerSettings, steps: int, loss_scaling: bool) -> keras.optimizers.Optimizer:
     """Returns the optimiser of a run of `steps`, its learning rate that of `make_schedule`.
 
     Weight decay is decoupled for `adamw` and `lion` (`weight -= rate * decay * weight`; defaults 1e-2) and L2
-    regularisation for `sgd` and `adam` (`gradient += decay * weight`), as in nnU-Net (SGD, 3e-5) and NVIDIA's nnU-Net
-    (1e-4, the default of `adam`). Norms and biases never decay. The norm of the whole gradient is clipped at 12 before.
-    With `loss_scaling` (float16) Keras' dynamic loss scaling goes round it: a step whose gradient overflowed is skipped
-    and leaves weights, momentum and schedule as they were.
+    regularisation for `sgd`, `adam` and `rmsprop` (`gradient += decay * weight`, the gradient of `decay / 2` times the
+    sum of squares), as in nnU-Net (SGD, 3e-5), NVIDIA's nnU-Net (`adam`, 1e-4) and UNet Industrial (`rmsprop`, centred,
+    1e-5). Norms and biases never decay. The norm of the whole gradient is clipped at 12 before. With `loss_scaling`
+    (float16) Keras' dynamic loss scaling goes round it: a step whose gradient overflowed is skipped and leaves weights,
+    momentum and schedule as they were.
 
     Sources: Sutskever et al., 2013 (Nesterov); Kingma and Ba, Adam, 2015; Loshchilov and Hutter, Decoupled Weight Decay
-    Regularization, 2019; Chen et al., Symbolic Discovery of Optimization Algorithms, 2023 (Lion).
+    Regularization, 2019; Chen et al., Symbolic Discovery of Optimization Algorithms, 2023 (Lion); Graves,
+    Generating Sequences With Recurrent Neural Networks, 2013, equations 38 to 45 (centred RMSProp with momentum).
     """
     optimizer = _unscaled(settings, steps)
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
@@ -73,5 +82,7 @@ def _unscaled(settings: OptimizerSettings, steps: int) -> keras.optimizers.Optim
         return PenalizedSGD(**common, penalty=decay, momentum=settings.momentum, nesterov=settings.nesterov)
     if settings.optimizer == "adam":
         return PenalizedAdam(**common, penalty=decay)
+    if settings.optimizer == "rmsprop":
+        return PenalizedRMSprop(**common, penalty=decay, rho=RMSPROP_DECAY, momentum=settings.momentum, centered=True)
     decoupled = keras.optimizers.AdamW if settings.optimizer == "adamw" else keras.optimizers.Lion
     return decoupled(**common, weight_decay=decay)

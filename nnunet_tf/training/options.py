@@ -4,9 +4,11 @@ import argparse
 import math
 from typing import TYPE_CHECKING, get_args
 
-from nnunet_tf.choices import Augmentation, Encoder, Loss, Norm, OptimizerName, Scheduler
+from nnunet_tf.choices import Augmentation, Loss, NetworkName, OptimizerName, Scheduler
+from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import (
     CommandParser,
+    factor,
     non_negative_float,
     positive_float,
     positive_int,
@@ -16,16 +18,20 @@ from nnunet_tf.runtime.command_line import (
 
 if TYPE_CHECKING:
     from data_preprocessing.task import TaskConfig
+    from nnunet_tf.training.recipe import OptimizerSettings
     from nnunet_tf.training.settings import TrainingSettings
 
-DEFAULT_OPTIMIZER: OptimizerName = "adamw"
 EMA_DECAY = 0.998  # the last five hundred steps or so
-# Where the optimiser is another than the one that the configs' learning rates are for.
+# Where the optimiser is another than the network's own, which the configs' learning rates are for.
 LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 1e-2,  # nnU-Net (Nature Methods 2021, "Training")
     "adam": 3e-4,  # NVIDIA's nnU-Net for TensorFlow 2
+    "adamw": 1e-3,  # the configs' unless they say otherwise
+    "rmsprop": 1e-4,  # NVIDIA's UNet Industrial
     "lion": 1e-4,  # a tenth or so of AdamW's (Chen et al., Symbolic Discovery of Optimization Algorithms, 2023)
 }
+MOMENTUM = 0.99  # of SGD: nnU-Net
+RMSPROP_MOMENTUM = 0.8  # NVIDIA's UNet Industrial
 
 
 def add_training_options(parser: CommandParser) -> None:
@@ -57,15 +63,19 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--encoder", choices=get_args(Encoder), default="plain", help="residual: that of nnU-Net's ResEnc presets")
-    add("--norm", choices=get_args(Norm), default="instance", help="normalisation after each convolution")
+    add_network_options(group)
     add("--negative-slope", type=share, default=0.01, help="of the leaky ReLU")
     add("--deep-supervision", action="store_true", help="train on coarser decoder levels too")
 
 
 def _add_optimization(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--loss", choices=get_args(Loss), default="dice_ce", help="Dice with cross-entropy or with focal loss")
+    add(
+        "--loss",
+        choices=get_args(Loss),
+        help="Dice with cross-entropy or with focal loss; adaptive: cross-entropy, then Dice; else dice_ce, of "
+        "tiny-unet adaptive",
+    )
     add(
         "--batch-dice",
         action=argparse.BooleanOptionalAction,
@@ -73,7 +83,11 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
         help="Dice over the batch as one; else in 2D only",
     )
     add("--include-background", action="store_true", help="count the background as a class in the Dice loss")
-    add("--optimizer", choices=get_args(OptimizerName), default=DEFAULT_OPTIMIZER, help="optimiser")
+    add(
+        "--optimizer",
+        choices=get_args(OptimizerName),
+        help="optimiser; else adamw, of unet adam, of tiny-unet rmsprop",
+    )
     add(
         "--learning-rate",
         type=positive_float,
@@ -81,10 +95,20 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
         "workers (SGD) or its root (the others)",
     )
     add("--weight-decay", type=non_negative_float, help="else the optimiser's own; never on norms and biases")
-    add("--momentum", type=share, default=0.99, help="of SGD")
+    add("--momentum", type=share, help=f"of SGD, else {MOMENTUM:g}; of RMSProp, else {RMSPROP_MOMENTUM:g}")
     add("--nesterov", action=argparse.BooleanOptionalAction, default=True, help="Nesterov's momentum, of SGD")
-    add("--scheduler", choices=get_args(Scheduler), default="cosine", help="course of the learning rate")
-    add("--warmup-steps", type=whole_number, help="steps of linear warm-up; else 100, at most a tenth of all")
+    add(
+        "--scheduler",
+        choices=get_args(Scheduler),
+        help="course of the learning rate; else cosine, of unet none, of tiny-unet step",
+    )
+    add("--decay-rate", type=factor, help="step, exponential: factor on the rate; else 0.8")
+    add("--decay-steps", type=positive_int, help="step, exponential: steps between such factors; else 500")
+    add(
+        "--warmup-steps",
+        type=whole_number,
+        help="steps of linear warm-up; else 100, at most a tenth of all, of unet and tiny-unet 0",
+    )
     add(
         "--ema",
         type=share,
@@ -111,12 +135,16 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
 
 
 def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "TrainingSettings":
-    """Returns the settings that the command line asks for, the config's where it does not say."""
-    from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
+    """Returns the settings that the command line asks for; else the config's, else the network's recipe.
+
+    Raises UserError where options do not fit the network.
+    """
+    from nnunet_tf.training.recipe import LossSettings
+    from nnunet_tf.training.recipes import RECIPES, training_defaults
     from nnunet_tf.training.settings import TrainingSettings
 
-    defaults = config.training
+    network = network_settings(options, config.training.network)
+    recipe, defaults = RECIPES[network.network], training_defaults(config.training, network.network)
     steps = options.steps_per_epoch or math.ceil(defaults.steps_per_epoch / options.gpus)
     batch_dice = options.batch_dice if options.batch_dice is not None else options.dim == 2
     validate_every = defaults.validate_every if options.validate_every is None else options.validate_every
@@ -129,23 +157,11 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         seed=options.seed,
         amp=options.amp,
         workers=options.gpus,
-        network=NetworkSettings(
-            encoder=options.encoder,
-            norm=options.norm,
-            negative_slope=options.negative_slope,
-            deep_supervision=options.deep_supervision,
+        network=network,
+        loss=LossSettings(
+            loss=options.loss or recipe.loss, batch_dice=batch_dice, include_background=options.include_background
         ),
-        loss=LossSettings(loss=options.loss, batch_dice=batch_dice, include_background=options.include_background),
-        optimizer=OptimizerSettings(
-            optimizer=options.optimizer,
-            learning_rate=options.learning_rate or _learning_rate(options.optimizer, config, options.gpus),
-            weight_decay=options.weight_decay,
-            momentum=options.momentum,
-            nesterov=options.nesterov,
-            scheduler=options.scheduler,
-            warmup_steps=options.warmup_steps,
-            ema=options.ema or None,
-        ),
+        optimizer=_optimizer_settings(options, network.network, defaults.learning_rate),
         augmentation=options.augmentation or defaults.augmentation,
         read_roi=options.read_roi,
         volumes=options.nvol,
@@ -157,10 +173,34 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
     )
 
 
-def _learning_rate(optimizer: OptimizerName, config: "TaskConfig", workers: int) -> float:
-    """Scaled to the global batch: linearly for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), by the root for
+def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learning_rate: float) -> "OptimizerSettings":
+    from nnunet_tf.training.recipe import DECAY_RATE, DECAY_STEPS, OptimizerSettings
+    from nnunet_tf.training.recipes import RECIPES
+
+    recipe = RECIPES[network]
+    optimizer = options.optimizer or recipe.optimizer
+    own = optimizer == recipe.optimizer
+    alone = learning_rate if own else LEARNING_RATES[optimizer]
+    momentum = RMSPROP_MOMENTUM if optimizer == "rmsprop" else MOMENTUM
+    return OptimizerSettings(
+        optimizer=optimizer,
+        learning_rate=options.learning_rate or scaled_rate(alone, optimizer, options.gpus),
+        weight_decay=recipe.weight_decay if own and options.weight_decay is None else options.weight_decay,
+        momentum=momentum if options.momentum is None else options.momentum,
+        nesterov=options.nesterov,
+        scheduler=options.scheduler or recipe.scheduler,
+        decay_rate=options.decay_rate or DECAY_RATE,
+        decay_steps=options.decay_steps or DECAY_STEPS,
+        warmup_steps=recipe.warmup_steps if options.warmup_steps is None else options.warmup_steps,
+        ema=options.ema or None,
+    )
+
+
+def scaled_rate(alone: float, optimizer: OptimizerName, workers: int) -> float:
+    """Returns the learning rate of several workers, from that of one.
+
+    Scaled to the global batch: linearly for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), by the root for
     optimisers that divide by the gradient's own size (Malladi et al., On the SDEs and Scaling Rules for Adaptive
     Gradient Algorithms, 2022).
     """
-    alone = LEARNING_RATES.get(optimizer, config.training.learning_rate)
     return alone * (workers if optimizer == "sgd" else math.sqrt(workers))

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from data_preprocessing.task import Strict
 from nnunet_tf.choices import Loss, OptimizerName, Scheduler
 
 LONGEST_DEFAULT_WARMUP = 100
+DECAY_RATE, DECAY_STEPS = 0.8, 500  # NVIDIA's UNet Industrial
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -21,7 +22,10 @@ class LossSettings(Strict):
 
 
 class OptimizerSettings(Strict):
-    """How the weights follow the gradient. `momentum` and `nesterov` are those of SGD."""
+    """How the weights follow the gradient. `momentum` is that of SGD and RMSProp, `nesterov` that of SGD.
+
+    `decay_rate` and `decay_steps` are those of the schedules `step` and `exponential`.
+    """
 
     optimizer: OptimizerName = "adamw"
     learning_rate: PositiveFloat = Field(description="the highest one, after the warm-up")
@@ -29,6 +33,8 @@ class OptimizerSettings(Strict):
     momentum: Fraction = 0.99
     nesterov: bool = True
     scheduler: Scheduler = "cosine"
+    decay_rate: Annotated[float, Field(gt=0, le=1)] = DECAY_RATE
+    decay_steps: PositiveInt = DECAY_STEPS
     warmup_steps: NonNegativeInt | None = Field(default=None, description="null: a tenth of the steps, at most 100")
     ema: Fraction | None = Field(default=None, description="decay of the averaged weights; null or 0: no average")
 

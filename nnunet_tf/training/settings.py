@@ -60,6 +60,7 @@ class TrainingSettings(Strict):
             augmentation=self.augmentation,
             read_roi=self.read_roi,
             volumes=self.volumes,
+            network=self.network,
         )
 
 

@@ -29,7 +29,7 @@ class TrainingStep:
 
     @tf.function(reduce_retracing=True)
     def __call__(self, image: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        """Trains on image `(N, *patch, C)` and class indices `(N, *patch)`."""
+        """Trains on image `(N, *input_size, C)` and class indices `(N, *patch)`."""
         loss, gradients = self._gradients(image, label)
         # Outside the gradient function: Horovod's operation cannot be compiled with it.
         gradients = self.group.mean_gradients(gradients)

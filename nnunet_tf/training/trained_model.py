@@ -8,7 +8,7 @@ import tensorflow as tf
 from data_preprocessing.files import atomic_path, write_model
 from data_preprocessing.plan import write_plan
 from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
-from nnunet_tf.networks.unet import build_network, full_resolution
+from nnunet_tf.networks.build import build_network, full_resolution
 from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.checkpoint import State
 from nnunet_tf.training.distributed import Group
@@ -49,8 +49,12 @@ class TrainedModel:
         return parts | ({"average": self.average.variables} if self.average else {})
 
     def tensors(self) -> list[tf.Variable]:
-        """Returns the variables of `state` as TensorFlow's own, which Horovod broadcasts."""
-        return [getattr(variable, "value", variable) for part in self.state.values() for variable in part]
+        """Returns the variables of `state` as TensorFlow's own, which Horovod broadcasts.
+
+        But for the states of random generators, such as dropout's, which have a type that Horovod does not know.
+        """
+        tensors = [getattr(variable, "value", variable) for part in self.state.values() for variable in part]
+        return [tensor for tensor in tensors if tensor.dtype != tf.uint32]
 
     def refresh(self) -> None:
         """Brings the weights of the moment into `predicting`."""

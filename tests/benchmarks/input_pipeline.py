@@ -106,8 +106,8 @@ def measure_waiting(
 ) -> None:
     """Prints the seconds of a training step of the plain network, and the share of them spent waiting for its batch."""
     from nnunet_tf.data.pipeline import TrainingBatches
+    from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.networks.unet import build_network
     from nnunet_tf.training.distributed import Alone
     from nnunet_tf.training.losses import make_loss
     from nnunet_tf.training.optimizer import make_optimizer

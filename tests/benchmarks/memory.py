@@ -43,8 +43,8 @@ def main() -> None:
 def measure(amp: bool, batch: int, encoder: str) -> None:
     """Makes the steps and prints the peak."""
     runtime = start_tensorflow("cpu", amp)
+    from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.networks.unet import build_network
 
     config = load_task(TASK)
     patch = config.patch_size_3d

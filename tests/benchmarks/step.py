@@ -47,8 +47,8 @@ def main() -> None:
 
 def our_network(topology: Topology):
     """Returns the network that is trained."""
+    from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.networks.unet import build_network
 
     return build_network(topology, PATCH, 1, CLASSES, NetworkSettings(deep_supervision=True))
 

@@ -154,8 +154,8 @@ def test_the_last_stage_always_has_kernels_of_three(spacing):
     ("patch", "spacing", "classes"), [((16, 16, 24), (1, 1, 1), 3), ((8, 32, 32), (3, 1, 1), 5), ((32, 64), (1, 1), 2)]
 )
 def test_the_memory_measure_counts_what_the_convolutions_of_the_real_network_put_out(patch, spacing, classes):
+    from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.networks.unet import build_network
 
     padded, topology = fit_topology(patch, spacing)
     layers = build_network(topology, padded, 1, classes, NetworkSettings()).layers

@@ -203,10 +203,13 @@ def test_shards_do_not_depend_on_regions_but_the_config_hash_does():
     assert len({plan.config_hash for plan in (without, with_regions, other_order)}) == 3
 
 
-def test_a_config_without_regions_has_the_hash_of_before_there_were_any():
-    content = make_config().model_dump_json(exclude={"regions"})
-    assert "regions" not in content
+def test_a_config_without_regions_for_nnunet_has_the_hash_of_before_there_was_a_choice():
+    config = make_config()
+    content = config.model_dump_json(exclude={"regions": True, "training": {"network"}})
+    assert "regions" not in content and "network" not in content
     assert plan_of().config_hash == hashlib.sha256(content.encode()).hexdigest()[:16]
+    tiny = config.model_copy(update={"training": config.training.model_copy(update={"network": "tiny-unet"})})
+    assert make_plan(tiny, make_dataset(), 2).config_hash != make_plan(config, make_dataset(), 2).config_hash
 
 
 def test_training_asks_for_the_plan_anew_where_only_the_order_of_regions_changed(tmp_path):

@@ -74,7 +74,7 @@ def test_a_task_number_needs_no_leading_zero(task):
 
 
 def test_an_unknown_task_number_names_the_choices():
-    choices = ", ".join(["00", *DECATHLON])
+    choices = ", ".join(["00", *DECATHLON, "20", "21"])
     with refused("--task 77", f"choose one of {choices}"):
         load_task("77")
 

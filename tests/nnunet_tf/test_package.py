@@ -26,7 +26,7 @@ def members(path):
 
 
 def network_of(plan, settings):
-    from nnunet_tf.networks.unet import build_network
+    from nnunet_tf.networks.build import build_network
 
     return build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, settings)
 

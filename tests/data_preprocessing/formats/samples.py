@@ -1,5 +1,6 @@
 """A DICOM series on disk, written slice by slice with SimpleITK."""
 
+import locale
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def write_series(
     voxels, affine = np.asarray(image.dataobj), image.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     directions = LPS @ (affine[:3, :3] / spacing)
-    files = []
+    files, before = [], locale.setlocale(locale.LC_ALL)
     for k in range(voxels.shape[2]):
         if k in skip:
             continue
@@ -51,4 +52,5 @@ def write_series(
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(files[-1]))
         writer.Execute(picture)
+    locale.setlocale(locale.LC_ALL, before)  # writing DICOM, ITK changes that of the whole process
     return files

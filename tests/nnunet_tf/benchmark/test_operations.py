@@ -4,9 +4,9 @@ from keras import layers
 
 from data_preprocessing.topology import plan_topology
 from nnunet_tf.benchmark.operations import step_work
+from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.layers import InstanceNormalization
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.networks.unet import build_network
 
 BATCH = 3
 

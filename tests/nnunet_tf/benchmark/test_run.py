@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from data_preprocessing.shards import open_shards
+from nnunet_tf.benchmark.operations import CONVOLUTIONS, TRANSPOSED, step_work
 from nnunet_tf.benchmark.run import run_benchmark, summarize
 from nnunet_tf.benchmark.subject import ShardFolder, synthetic_plan
 from nnunet_tf.benchmark.timing import StepTimes
@@ -83,3 +84,18 @@ def test_real_patches_are_measured_and_waited_for(mode, small_shards):
     assert report.result.images_per_second > 0
     assert 0 < report.result.loader_wait < 1
     assert report.roofline is None
+
+
+@pytest.mark.parametrize("network", ["unet", "tiny-unet"])
+def test_the_other_networks_are_measured_too(small_config, network):
+    plan = synthetic_plan(small_config, 2, channels=1, classes=3)
+    own = {"dim": 2, "patch_size": plan.patch_size, "outputs": plan.outputs}
+    settings = make_settings(mode="predict", network=NetworkSettings(network=network, width=2), **own)
+    workload = make_workload(settings, plan, Alone())
+    image, label = next(synthetic_batches(settings))
+    assert label.shape == (2, *plan.patch_size)
+    assert workload.step(image, label).shape == (2, *plan.patch_size, 3)
+    work = step_work(workload.network, 2, training=True)
+    convolutions = sum(isinstance(layer, CONVOLUTIONS + TRANSPOSED) for layer in workload.network.layers)
+    assert sum(each.kind == "convolution" for each in work) == 3 * convolutions
+    assert all(each.bytes > 0 for each in work)

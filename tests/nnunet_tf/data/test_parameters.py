@@ -14,7 +14,7 @@ def parameters(augmentation, patch=PATCH, channels=2):
 
 def assert_drawn(values, neutral, probability, low, high):
     drawn = values[values != neutral]
-    assert abs(len(drawn) / values.size - probability) < 5 * np.sqrt(probability * (1 - probability) / COUNT)
+    assert abs(len(drawn) / values.size - probability) <= 5 * np.sqrt(probability * (1 - probability) / COUNT)
     assert low <= drawn.min() < low + 0.01 * (high - low)
     assert high - 0.01 * (high - low) < drawn.max() <= high
     assert abs(drawn.mean() - (low + high) / 2) < 5 * (high - low) / np.sqrt(12 * len(drawn))
@@ -68,9 +68,33 @@ def test_basic_draws_noise_brightness_and_mirroring_only():
         assert (values == 1).all()
 
 
+def test_crops_draws_crops_offset_and_mirroring_only():
+    drawn = parameters("crops", (1, 56, 40))
+    assert_drawn(drawn.offset, 0, 1, -0.2, 0.2)
+    assert_drawn(drawn.crop[:, 1:], 0, 1, 0, 0.3)
+    assert not drawn.crop[:, 0].any()
+    np.testing.assert_allclose(drawn.mirror.mean(axis=0), [0, 0.5, 0.5], atol=0.02)
+    assert not drawn.rotation.any() and not drawn.noise.any()
+    for values in (drawn.scale, drawn.brightness, drawn.contrast, drawn.low_resolution, drawn.gamma):
+        assert (values == 1).all()
+
+
+def test_flips_draws_quarter_turns_and_mirroring_along_x_only():
+    drawn = parameters("flips", (1, 56, 40))
+    turns, counts = np.unique(np.round(drawn.rotation[:, 0] / (np.pi / 2)), return_counts=True)
+    assert turns.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(counts / COUNT, 1 / 4, atol=0.02)
+    assert not drawn.rotation[:, 1:].any()
+    np.testing.assert_allclose(drawn.mirror.mean(axis=0), [0, 0, 0.5], atol=0.02)
+    for values in (drawn.crop, drawn.offset, drawn.noise):
+        assert not values.any()
+    for values in (drawn.scale, drawn.brightness, drawn.contrast, drawn.low_resolution, drawn.gamma):
+        assert (values == 1).all()
+
+
 def test_none_draws_nothing():
     drawn = parameters("none")
-    for values in (drawn.rotation, drawn.noise, drawn.blur, drawn.mirror):
+    for values in (drawn.rotation, drawn.noise, drawn.blur, drawn.mirror, drawn.crop, drawn.offset):
         assert not values.any()
     for values in (drawn.scale, drawn.brightness, drawn.contrast, drawn.low_resolution, drawn.gamma):
         assert (values == 1).all()

@@ -11,8 +11,8 @@ from data_preprocessing.plan import Plan, write_plan
 from data_preprocessing.task import TrainingDefaults
 from data_preprocessing.topology import Topology
 from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.networks.unet import build_network
 
 THRESHOLD = 2.4  # standard deviations above the mean: organ, not body
 

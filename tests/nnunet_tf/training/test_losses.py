@@ -11,7 +11,7 @@ from nnunet_tf.training.recipe import LossSettings
 REGIONS = ((1, 2), (2,))
 KINDS = [
     LossSettings(loss=loss, batch_dice=batch_dice, include_background=include_background)
-    for loss in ("dice_ce", "dice_focal")
+    for loss in ("dice_ce", "dice_focal", "adaptive")
     for batch_dice in (False, True)
     for include_background in (False, True)
 ]
@@ -37,7 +37,10 @@ def by_hand(logits, target, settings, regions=None):
         for index in range(first, logits.shape[-1]):
             p, g = probabilities[group][..., index], truth[group][..., index]
             scores.append((2 * (p * g).sum() + 1e-5) / (p.sum() + g.sum() + 1e-5))
-    return np.mean(-weight * log_of_truth) + 1 - np.mean(scores)
+    cross_entropy, dice_loss = np.mean(-weight * log_of_truth), 1 - np.mean(scores)
+    if settings.loss == "adaptive":
+        return dice_loss if dice_loss < 0.3 else cross_entropy
+    return cross_entropy + dice_loss
 
 
 def loss_and_gradient(settings, logits, target, regions=None):
@@ -71,8 +74,22 @@ def test_the_loss_of_regions_is_that_of_sigmoids(batch, settings):
 
 
 def test_each_setting_changes_the_loss(batch):
-    losses = [float(make_loss(settings)([batch[0]], batch[1])) for settings in KINDS]
+    sums = [settings for settings in KINDS if settings.loss != "adaptive"]  # that here is cross-entropy alone
+    losses = [float(make_loss(settings)([batch[0]], batch[1])) for settings in sums]
     assert np.diff(sorted(losses)).min() > 1e-4
+
+
+@pytest.mark.parametrize("regions", [None, REGIONS])
+def test_the_adaptive_loss_is_cross_entropy_until_the_dice_loss_is_under_three_tenths(batch, regions):
+    settings, target = LossSettings(loss="adaptive"), batch[1]
+    truth = np.eye(3)[target] if regions is None else np.stack([np.isin(target, each) for each in regions], axis=-1)
+    for certainty, is_dice in ((0.2, False), (2.0, True)):
+        logits = ((2 * truth - 1) * certainty).astype(np.float32)
+        loss, gradient = loss_and_gradient(settings, logits, target, regions)
+        assert loss == pytest.approx(by_hand(logits, target, settings, regions), rel=1e-4)
+        assert (loss < 0.3) == is_dice
+        assert loss < by_hand(logits, target, LossSettings(), regions) - 0.01
+        assert np.abs(gradient).max() > 0
 
 
 def test_a_class_of_no_region_belongs_to_none(batch):

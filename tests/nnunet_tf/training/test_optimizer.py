@@ -6,11 +6,13 @@ from nnunet_tf.training.optimizer import make_optimizer
 from nnunet_tf.training.recipe import OptimizerSettings
 
 RATE = 0.1
-NAMES = ["sgd", "adam", "adamw", "lion"]
-DEFAULT_DECAY = {"sgd": 3e-5, "adam": 1e-4, "adamw": 1e-2, "lion": 1e-2}
+NAMES = ["sgd", "adam", "adamw", "lion", "rmsprop"]
+DEFAULT_DECAY = {"sgd": 3e-5, "adam": 1e-4, "adamw": 1e-2, "lion": 1e-2, "rmsprop": 1e-5}
 
 
 def constant_rate(name, **settings):
+    if name == "rmsprop":
+        settings = {"momentum": 0.8, **settings}
     return OptimizerSettings(optimizer=name, learning_rate=RATE, scheduler="none", warmup_steps=0, **settings)
 
 
@@ -29,9 +31,9 @@ def gradients_of(step, size=1.0):
 
 def by_hand(name, weight, gradients, decay, momentum=0.99, nesterov=True):
     """The weight after each of `gradients`, by the formulas of the papers and, for SGD, of torch.optim.SGD."""
-    w, first, second = weight.astype(np.float64), 0.0, 0.0
+    w, first, second, velocity = weight.astype(np.float64), 0.0, 0.0, 0.0
     for t, g in enumerate(gradients, start=1):
-        if name in ("sgd", "adam"):
+        if name in ("sgd", "adam", "rmsprop"):
             g = g + decay * w
         if name == "sgd":
             first = momentum * first + g
@@ -39,6 +41,10 @@ def by_hand(name, weight, gradients, decay, momentum=0.99, nesterov=True):
         elif name == "lion":
             w = w - RATE * (np.sign(0.9 * first + 0.1 * g) + decay * w)
             first = 0.99 * first + 0.01 * g
+        elif name == "rmsprop":
+            first, second = 0.9 * first + 0.1 * g, 0.9 * second + 0.1 * g**2
+            velocity = 0.8 * velocity + RATE * g / np.sqrt(second - first**2 + 1e-7)
+            w = w - velocity
         else:
             first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
             update = first / (1 - 0.9**t) / np.sqrt(second / (1 - 0.999**t))

@@ -4,18 +4,20 @@ import math
 
 import pytest
 
+from data_preprocessing.errors import UserError
+from data_preprocessing.task import TaskConfig, TrainingDefaults
 from nnunet_tf.runtime.command_line import CommandParser
 from nnunet_tf.training.options import add_training_options, training_settings
 
 
 @pytest.fixture
 def settings(small_config):
-    def parse(*words, gpus=1, dim=3):
+    def parse(*words, gpus=1, dim=3, config=small_config):
         parser = CommandParser("")
         add_training_options(parser)
         options = parser.parse_args(words)
         options.fold, options.nfolds, options.amp, options.gpus, options.dim = 0, 5, False, gpus, dim
-        return training_settings(options, small_config)
+        return training_settings(options, config)
 
     return parse
 
@@ -45,6 +47,60 @@ def test_the_learning_rate_follows_the_global_batch_unless_it_is_given(settings,
     assert settings("--learning-rate", "0.5", gpus=4).optimizer.learning_rate == 0.5
 
 
+def bare(config, **training) -> TaskConfig:
+    """The config with nothing said about training but this."""
+    return config.model_copy(update={"training": TrainingDefaults(**training)})
+
+
+def test_a_network_comes_with_its_recipe(settings, small_config):
+    unet = settings("--network", "unet", dim=2, config=bare(small_config))
+    assert unet.steps == 6400
+    assert (unet.batch_size, unet.augmentation, unet.loss.loss) == (1, "crops", "dice_ce")
+    adam = unet.optimizer
+    assert (adam.optimizer, adam.learning_rate, adam.scheduler, adam.weight_decay) == ("adam", 1e-4, "none", 5e-4)
+    tiny = settings(dim=2, config=bare(small_config, network="tiny-unet"))
+    assert tiny.steps == 2500
+    assert (tiny.batch_size, tiny.augmentation, tiny.loss.loss) == (16, "flips", "adaptive")
+    rms = tiny.optimizer
+    assert (rms.optimizer, rms.learning_rate, rms.momentum, rms.weight_decay) == ("rmsprop", 1e-4, 0.8, 1e-5)
+    assert (rms.scheduler, rms.decay_rate, rms.decay_steps, rms.warmup(2500)) == ("step", 0.8, 500, 0)
+    assert (unet.network.network, tiny.network.network) == ("unet", "tiny-unet")
+
+
+def test_the_config_wins_over_the_recipe_and_the_command_line_over_both(settings, small_config):
+    config = bare(small_config, network="tiny-unet", epochs=3, learning_rate=0.5, augmentation="none")
+    result = settings(dim=2, config=config)
+    assert (result.epochs, result.optimizer.learning_rate, result.augmentation) == (3, 0.5, "none")
+    assert result.steps_per_epoch == 100
+    words = ("--epochs", "2", "--loss", "dice_ce", "--scheduler", "poly", "--weight-decay", "0", "--momentum", "0.5")
+    result = settings(*words, "--warmup-steps", "7", dim=2, config=config)
+    assert (result.epochs, result.loss.loss, result.optimizer.scheduler) == (2, "dice_ce", "poly")
+    assert (result.optimizer.weight_decay, result.optimizer.momentum, result.optimizer.warmup_steps) == (0, 0.5, 7)
+
+
+def test_the_rate_of_a_config_is_for_its_own_network_and_that_networks_optimiser(settings, small_config):
+    config = bare(small_config, network="tiny-unet", learning_rate=0.5)
+    assert settings("--network", "unet", dim=2, config=config).optimizer.learning_rate == 1e-4
+    assert settings("--network", "nnunet", dim=2, config=config).optimizer.learning_rate == 1e-3
+    other = settings("--optimizer", "adam", dim=2, config=config).optimizer
+    assert (other.learning_rate, other.weight_decay, other.momentum) == (3e-4, None, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("words", "dim", "said"),
+    [
+        (("--network", "unet"), 3, "--network unet: sees images, not volumes; use --dim 2"),
+        (("--network", "unet", "--deep-supervision"), 2, "--deep-supervision: is no option of --network unet"),
+        (("--network", "tiny-unet", "--padding", "same"), 2, "--padding: is no option"),
+        (("--network", "tiny-unet", "--norm", "batch"), 2, "--norm: is no option"),
+        (("--width", "8"), 2, "--width: is no option of --network nnunet"),
+    ],
+)
+def test_options_that_do_not_fit_the_network_are_refused(settings, words, dim, said):
+    with pytest.raises(UserError, match=said):
+        settings(*words, dim=dim)
+
+
 def test_dice_is_over_the_batch_in_2d_only_unless_asked_for(settings):
     assert not settings().loss.batch_dice
     assert settings(dim=2).loss.batch_dice
@@ -52,7 +108,9 @@ def test_dice_is_over_the_batch_in_2d_only_unless_asked_for(settings):
     assert not settings("--no-batch-dice", dim=2).loss.batch_dice
 
 
-@pytest.mark.parametrize("words", [("--ema", "1"), ("--negative-slope", "-0.1"), ("--norm", "layer"), ("--nvol", "0")])
+@pytest.mark.parametrize(
+    "words", [("--ema", "1"), ("--negative-slope", "-0.1"), ("--norm", "layer"), ("--nvol", "0"), ("--width", "1")]
+)
 def test_values_out_of_range_are_refused(settings, words, capsys):
     with pytest.raises(SystemExit) as ended:
         settings(*words)

@@ -5,8 +5,8 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.files import write_model
 from data_preprocessing.plan import make_plan, write_plan
 from nnunet_tf.inference.model_folder import NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.networks.unet import build_network
 from nnunet_tf.training.pretrained import load_pretrained
 
 

@@ -14,7 +14,7 @@ from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
         {"ema": -0.1},
         {"warmup_steps": -1},
         {"optimizer": "radam"},
-        {"scheduler": "step"},
+        {"scheduler": "linear"},
         {"rate": 1},
     ],
     ids=str,

@@ -10,7 +10,8 @@ STEPS, WARMUP, RATE = 240, 30, 0.5
 
 def rates(scheduler, steps=STEPS, warmup_steps=WARMUP, last=None):
     """The rate of every step of the run, and what it is after the last one."""
-    settings = OptimizerSettings(learning_rate=RATE, scheduler=scheduler, warmup_steps=warmup_steps)
+    decay = {"decay_rate": 0.5, "decay_steps": 50}
+    settings = OptimizerSettings(learning_rate=RATE, scheduler=scheduler, warmup_steps=warmup_steps, **decay)
     schedule = make_schedule(settings, steps)
     return np.array(schedule(np.arange((last or steps) + 1)))
 
@@ -29,6 +30,8 @@ FORMULAS = {
     "poly": lambda done: (1 - done / (STEPS - WARMUP)) ** 0.9,
     "cosine": lambda done: (1 + np.cos(np.pi * done / (STEPS - WARMUP))) / 2,
     "cosine_annealing": cosine_cycles,
+    "step": lambda done: 0.5 ** (done // 50),
+    "exponential": lambda done: 0.5 ** (done / 50),
 }
 
 
@@ -67,6 +70,13 @@ def test_every_step_of_a_very_short_run_has_a_positive_rate(scheduler, steps):
 @pytest.mark.parametrize("scheduler", FORMULAS)
 def test_without_warm_up_the_first_step_has_the_full_rate(scheduler):
     assert rates(scheduler, warmup_steps=0)[0] == pytest.approx(RATE)
+
+
+def test_unless_told_the_steps_are_those_of_unet_industrial():
+    settings = OptimizerSettings(learning_rate=1e-4, scheduler="step", warmup_steps=0)
+    schedule = make_schedule(settings, 2500)
+    for step, rate in ((0, 1e-4), (499, 1e-4), (500, 0.8e-4), (1000, 0.64e-4), (2499, 0.8**4 * 1e-4)):
+        assert float(schedule(step)) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (9, 0), (200, 20), (1000, 100), (250_000, 100)])

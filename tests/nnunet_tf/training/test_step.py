@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from data_preprocessing.topology import plan_topology
+from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.networks.unet import build_network
 from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.distributed import Alone
 from nnunet_tf.training.losses import make_loss

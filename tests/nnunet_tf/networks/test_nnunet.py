@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from data_preprocessing.topology import plan_topology
+from nnunet_tf.networks.build import build_network, full_resolution
 from nnunet_tf.networks.layers import InstanceNormalization
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.networks.unet import build_network, full_resolution
 
 PATCH = (16, 24)
 TOPOLOGY = plan_topology(PATCH, (1, 1), features=[4, 6, 8])

@@ -1,0 +1,94 @@
+"""Defect or none: whole images told apart by the highest probability in them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from data_preprocessing.errors import UserError
+from data_preprocessing.volume_io import load_label, read_image
+from nnunet_tf.evaluation.evaluate import FilePair, pair_files
+from nnunet_tf.evaluation.structures import class_names
+from nnunet_tf.inference.outputs import OUTPUTS_NAME, PROBABILITIES
+
+THRESHOLDS = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)  # those of NVIDIA's UNet Industrial
+
+
+class ImageScore(BaseModel):
+    """`probability` is the highest that any voxel has of a foreground output; `defect` whether the label has one."""
+
+    case: str
+    probability: float
+    defect: bool
+
+
+class Confusion(BaseModel):
+    """How many images are called right and wrong where those of a probability over `threshold` count as defective.
+
+    `sensitivity` is the share of the defective images that are found, `specificity` that of the others that are let
+    pass; null where there are none.
+    """
+
+    threshold: float
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    sensitivity: float | None
+    specificity: float | None
+    accuracy: float
+
+
+class Detection(BaseModel):
+    """All images, and the confusion table over the thresholds."""
+
+    images: list[ImageScore]
+    table: list[Confusion]
+
+
+def detect(
+    predictions: Path, labels: Path, on_case: Callable[[int, int], None] = lambda done, total: None
+) -> Detection:
+    """Returns how well the probabilities kept in a folder of predictions tell images with a defect from those without.
+
+    A label with any foreground is a defect. `on_case(done, total)` is called after each image. Raises UserError when
+    there are no probabilities, or one has no label.
+    """
+    home = predictions / PROBABILITIES
+    if not (home / OUTPUTS_NAME).is_file():
+        raise UserError(
+            f"{home}: holds no probabilities as --detection needs them; predict with --save-probabilities 4d"
+        )
+    names = json.loads((home / OUTPUTS_NAME).read_text(encoding="utf-8"))
+    # Of classes the first is the background; regions have none.
+    first = 1 if len(names) > 1 and names[0] == class_names(predictions, labels).get(0) else 0
+    pairs = pair_files(home, labels)
+    images = []
+    for pair in pairs:
+        images.append(_image_score(pair, first))
+        on_case(len(images), len(pairs))
+    return Detection(images=images, table=[confusion(images, threshold) for threshold in THRESHOLDS])
+
+
+def confusion(images: Sequence[ImageScore], threshold: float) -> Confusion:
+    """Returns the counts and rates at one threshold."""
+    found = [image.probability > threshold for image in images if image.defect]
+    alarms = [image.probability > threshold for image in images if not image.defect]
+    hits, passed = sum(found), len(alarms) - sum(alarms)
+    return Confusion(
+        threshold=threshold,
+        true_positives=hits,
+        false_positives=sum(alarms),
+        true_negatives=passed,
+        false_negatives=len(found) - hits,
+        sensitivity=hits / len(found) if found else None,
+        specificity=passed / len(alarms) if alarms else None,
+        accuracy=(hits + passed) / len(images),
+    )
+
+
+def _image_score(pair: FilePair, first: int) -> ImageScore:
+    probabilities = read_image((pair.prediction,)).array[..., first:]
+    label, _ = load_label(pair.truth)
+    return ImageScore(case=pair.name, probability=float(probabilities.max()), defect=bool(label.any()))
