@@ -154,13 +154,11 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         pretrained=options.pretrained,
         xla=options.xla,
         fp16_allreduce=options.fp16_allreduce,
+        elastic=options.elastic,
     )
 
 
 def _learning_rate(optimizer: OptimizerName, config: "TaskConfig", workers: int) -> float:
-    """Scaled to the global batch: linearly for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), by the root for
-    optimisers that divide by the gradient's own size (Malladi et al., On the SDEs and Scaling Rules for Adaptive
-    Gradient Algorithms, 2022).
-    """
-    alone = LEARNING_RATES.get(optimizer, config.training.learning_rate)
-    return alone * (workers if optimizer == "sgd" else math.sqrt(workers))
+    from nnunet_tf.training.recipe import rate_factor
+
+    return LEARNING_RATES.get(optimizer, config.training.learning_rate) * rate_factor(optimizer, workers)
