@@ -27,7 +27,7 @@ def start(*words):
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_epochs(process, model, count, timeout=120):
+def wait_for_epochs(process, model, count, timeout=300):
     """Waits until so many epochs are finished, checkpoint included."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
