@@ -54,11 +54,13 @@ def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | No
 
     Raises UserError where the machine has not what is asked for.
     """
-    from nnunet_tf.training.launch import check_workers, launch, local_rank, started_by_launcher
+    from nnunet_tf.launch.ranks import local_rank, started_by_launcher
+    from nnunet_tf.launch.workers import Launch, check_devices, start
 
     if options.gpus > 1 and not started_by_launcher():
-        check_workers(options.gpus, options.device)
-        launch(options.gpus, sys.argv)
+        launch = Launch(workers=options.gpus)
+        check_devices(launch, options.device)
+        start(launch, sys.argv)
         return None
     from nnunet_tf.runtime.device import start_tensorflow
 

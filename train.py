@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, positive_int, run, stop_in_order
+from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
+from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
 from nnunet_tf.training.options import add_training_options, training_settings
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ def main() -> None:
     parser.add_folder("shards", "shards, as preprocess.py wrote them")
     parser.add_folder("results", "models, written to results/task04_3d/fold_0")
     parser.add_device()
-    parser.add_argument("--gpus", type=positive_int, default=1, help="workers; with --device cpu, processes on the CPU")
+    add_launch_options(parser)
     add_training_options(parser)
     options = parser.parse_args()
 
     stop_in_order()
+    set_workers(options)
     job = make_job(options)
     with _kept(job):
         if options.cross_validate:
@@ -44,22 +46,29 @@ def main() -> None:
 
 def _train(job: "Job", options: argparse.Namespace) -> None:
     from data_preprocessing.files import make_folder
-    from nnunet_tf.training.launch import check_workers, launch, local_rank, started_by_launcher
+    from nnunet_tf.launch.binding import bind
+    from nnunet_tf.launch.ranks import local_rank, local_size
+    from nnunet_tf.launch.workers import check_devices, start
 
+    launch = workers_to_start(options)
     make_folder(job.folder)
-    if options.gpus > 1 and not started_by_launcher():
-        check_workers(options.gpus, options.device)
-        launch(options.gpus, sys.argv)
+    if launch:
+        check_devices(launch, options.device)
+        start(launch, sys.argv)
         return
+    threads = max(1, available_cores() // local_size())
+    if options.bind:
+        threads = bind(local_rank(), local_size())
     from nnunet_tf.runtime.device import start_tensorflow
 
-    threads = max(1, available_cores() // options.gpus)
     runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
     from nnunet_tf.evaluation.tables import print_summary
-    from nnunet_tf.training.distributed import join_group
+    from nnunet_tf.training.distributed import check_same_device, join_group
     from nnunet_tf.training.run import train
 
     group = join_group(options.fp16_allreduce)
+    if not options.elastic:  # whose workers say nothing to each other before they have the same state
+        check_same_device(group, runtime.gpu)
     summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:
@@ -80,7 +89,7 @@ def _cross_validate(job: "Job", resume: bool) -> None:
 @contextmanager
 def _kept(job: "Job") -> Iterator[None]:
     """Where the user stops the run, says what is kept of it."""
-    from nnunet_tf.training.launch import started_by_launcher
+    from nnunet_tf.launch.ranks import started_by_launcher
     from nnunet_tf.training.settings import CHECKPOINT_NAME
 
     try:

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from data_preprocessing.errors import UserError
 
 LOCK_NAME = ".lock"
+SECONDS_BETWEEN_TRIES = 0.2  # to lock it
 
 
 class FileRecord(BaseModel):
@@ -70,20 +72,29 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def kept_folder(folder: Path, command: str) -> Iterator[None]:
+def kept_folder(folder: Path, command: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Makes `folder` and keeps it for this process; clears away temporary files of a run that was killed there.
 
-    Raises UserError, naming `command`, when another process keeps it.
+    Raises UserError, naming `command`, when another process keeps it, and goes on doing so for `wait_seconds`.
     """
     make_folder(folder)
     with open(folder / LOCK_NAME, "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another {command} is writing there; wait for it or stop it") from None
+        end = time.monotonic() + wait_seconds
+        while not _locked(lock):
+            if time.monotonic() >= end:
+                raise UserError(f"{folder}: another {command} is writing there; wait for it or stop it")
+            time.sleep(SECONDS_BETWEEN_TRIES)
         for leftover in folder.glob(".*.*.*"):
             leftover.unlink()
         yield
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -50,6 +50,10 @@ class Draws:
         part = slice(rank * batch_size, (rank + 1) * batch_size)
         return replace(self, **{field.name: getattr(self, field.name)[:, part] for field in fields(self)})
 
+    def rest(self, first_step: int) -> Self:
+        """Returns the draws from one step on."""
+        return replace(self, **{field.name: getattr(self, field.name)[first_step:] for field in fields(self)})
+
 
 def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: int, epoch: int) -> Draws:
     """Returns the draws of all workers in one epoch.

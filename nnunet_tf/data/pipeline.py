@@ -60,24 +60,25 @@ class TrainingBatches:
         self.input_size = settings.network.input_size(plan.patch_size)
         self._begun: dict[int, Iterator[Batch]] = {}
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yields the `steps_per_epoch` batches of epoch `number`: image float32 `(N, *input_size, C)`, label int32
-        `(N, *patch)`.
+    def epoch(self, number: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yields the `steps_per_epoch` batches of epoch `number`, from `first_step` on: image float32
+        `(N, *input_size, C)`, label int32 `(N, *patch)`.
 
         A third of each global batch, at least one patch, is centred on a foreground voxel; the others lie anywhere in
         the volume. Volumes smaller than the patch are padded with 0; where `settings.network` sees more than the patch,
         with their mirror image.
         """
-        batches = self._begun.pop(number, None) or self._begin(number)
-        for step in range(self.settings.steps_per_epoch):
+        batches = self._begun.pop(number, None) or self._begin(number, first_step)
+        for step in range(first_step, self.settings.steps_per_epoch):
             batch = next(batches)
             if step + 1 == self.settings.steps_per_epoch and number + 1 in self.epochs:
                 self._begun = {number + 1: self._begin(number + 1)}
             yield batch
 
-    def _begin(self, number: int) -> Iterator[Batch]:
+    def _begin(self, number: int, first_step: int = 0) -> Iterator[Batch]:
         settings, plan, worker = self.settings, self.plan, self.worker
-        draws = draw_epoch(self.volumes, plan, settings, worker.count, number).share(worker.rank, worker.count)
+        draws = draw_epoch(self.volumes, plan, settings, worker.count, number)
+        draws = draws.share(worker.rank, worker.count).rest(first_step)
         images, labels = ([paths[case] for case in draws.case.flat] for paths in (self.images, self.labels))
         # DALI wants what the executor is made of twice: of the pipeline, and of the dataset that runs it.
         executor = {

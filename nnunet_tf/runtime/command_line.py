@@ -14,6 +14,7 @@ from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
 from nnunet_tf.choices import FoldName
 
+FAILURE_STATUS = 1
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 TERMINATED_STATUS = 143
@@ -190,6 +191,10 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+class CommandFailed(Exception):
+    """A process that this one started failed, by no mistake of the user's; what it said is shown."""
+
+
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM), as a cluster's scheduler does: handled like Ctrl-C."""
 
@@ -218,14 +223,17 @@ def raise_if_stopped() -> None:
 
 
 def run(command: Callable[[], None]) -> None:
-    """Runs a command: a UserError is printed as one line and ends it with status 2; a bug keeps its traceback."""
+    """Runs a command: a UserError is printed as one line and ends it with status 2; a bug keeps its traceback.
+
+    CommandFailed is one line and status 1.
+    """
     try:
         command()
         sys.stdout.flush()
-    except UserError as error:
+    except (UserError, CommandFailed) as error:
         name = Path(sys.argv[0]).name
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(USER_ERROR_STATUS)
+        sys.exit(USER_ERROR_STATUS if isinstance(error, UserError) else FAILURE_STATUS)
     except KeyboardInterrupt as stopped:
         if str(stopped):
             print(stopped, file=sys.stderr)

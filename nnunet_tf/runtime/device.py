@@ -36,9 +36,9 @@ def start_tensorflow(
     tf = _import_tensorflow()
     present = _list_gpus(tf)
     gpus = [] if device == "cpu" else present
-    if device == "gpu" and local_rank >= len(gpus):
+    if (device == "gpu" or gpus) and local_rank >= len(gpus):
         raise UserError(
-            f"--device gpu: TensorFlow sees {len(gpus)} GPUs here; use --device cpu, or see README for set-up"
+            f"--device {device}: TensorFlow sees {len(gpus)} GPUs here; use --device cpu, or see README for set-up"
         )
     chosen = gpus[local_rank : local_rank + 1]
     if xla and not chosen:

@@ -1,4 +1,4 @@
-"""The training processes and what they tell each other. The only file that knows Horovod."""
+"""The training processes and what they tell each other, through Horovod where there are several."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,14 +6,20 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
-from nnunet_tf.training.launch import started_by_launcher
+from data_preprocessing.errors import UserError
+from nnunet_tf.launch.ranks import started_by_launcher
 
 
 class Group(Protocol):
     """The processes that train one network together; `rank` 0 writes the files."""
 
-    rank: int
-    size: int
+    @property
+    def rank(self) -> int:
+        """The number of this process among them."""
+
+    @property
+    def size(self) -> int:
+        """How many they are at the moment."""
 
     def mean_gradients(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the mean of each gradient over the processes."""
@@ -51,9 +57,17 @@ class HorovodGroup:
 
         hvd.init()
         self._hvd = hvd
-        self.rank: int = hvd.rank()
-        self.size: int = hvd.size()
         self._compression = hvd.Compression.fp16 if fp16_allreduce else hvd.Compression.none
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among them."""
+        return self._hvd.rank()
+
+    @property
+    def size(self) -> int:
+        """How many they are at the moment."""
+        return self._hvd.size()
 
     def mean_gradients(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the mean of each gradient over the processes, in one grouped all-reduce."""
@@ -67,6 +81,15 @@ class HorovodGroup:
     def broadcast(self, variables: Sequence[tf.Variable]) -> None:
         """Gives every process the values that rank 0 has."""
         self._hvd.broadcast_variables(list(variables), root_rank=0)
+
+
+def check_same_device(group: Group, gpu: bool) -> None:
+    """Raises UserError in every process where some have a GPU and some have none: all would wait for the latter."""
+    with_gpu = int(group.sum(np.array(float(gpu))))
+    if with_gpu not in (0, group.size):
+        raise UserError(
+            f"{with_gpu} of {group.size} workers have a GPU; --device gpu shows which have none: leave them out"
+        )
 
 
 def join_group(fp16_allreduce: bool = False) -> Group:

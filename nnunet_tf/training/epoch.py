@@ -1,7 +1,8 @@
 """The steps of one epoch."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,56 +12,73 @@ from data_preprocessing.errors import UserError
 from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import Tracker
 from nnunet_tf.training.curve import EpochMetrics
+from nnunet_tf.training.position import EpochPart
 from nnunet_tf.training.settings import TrainingSettings
 from nnunet_tf.training.step import TrainingStep
 
 STEPS_BETWEEN_READINGS = 10  # reading the loss waits for the device
+STEPS_BETWEEN_COMMITS = 20  # a commit copies the network's state on the device
+
+Commit = Callable[[EpochPart], None]
 
 
 def train_epoch(
     step: TrainingStep,
     batches: Iterable[tuple[tf.Tensor, tf.Tensor]],
-    epoch: int,
+    part: EpochPart,
     settings: TrainingSettings,
     tracker: Tracker,
     done_before: int,
+    commit: Commit | None = None,
 ) -> EpochMetrics:
-    """Trains on all `batches` and returns the metrics, the loss being the mean over all workers.
+    """Trains on `batches`, those after `part` of the epoch, and returns its metrics, the loss being the mean over all
+    workers.
 
-    `done_before` is how many steps `tracker` knows already. Raises UserError once the loss is no longer a number.
+    `done_before` is how many steps `tracker` knew before the epoch. `commit`, if any, is told now and then, by all
+    workers after the same step, what is done. Raises UserError once the loss is no longer a number.
     """
-    start = time.monotonic()
-    total, loader_seconds, note = tf.zeros(()), 0.0, ""
+    start, loader_seconds, note = time.monotonic(), 0.0, ""
+    total = tf.zeros(())
+    steps = settings.steps_left(step.group.size, part.worker_steps)
+
+    def done(index: int) -> EpochPart:
+        return replace(
+            part,
+            worker_steps=part.worker_steps + index * step.group.size,
+            loss=part.loss + float(step.group.sum(np.array(float(total)))),
+            seconds=part.seconds + time.monotonic() - start,
+            loader_seconds=part.loader_seconds + loader_seconds,
+        )
+
     stream = iter(batches)
-    for index in range(1, settings.steps_per_epoch + 1):
+    for index in range(1, steps + 1):
         raise_if_stopped()
         before = time.monotonic()
         batch = next(stream)
         loader_seconds += time.monotonic() - before
         total += step(*batch)
-        if index % STEPS_BETWEEN_READINGS == 0 or index == settings.steps_per_epoch:
+        if index % STEPS_BETWEEN_READINGS == 0 or index == steps:
             running = float(total) / index
             if not np.isfinite(running):
                 raise UserError(
-                    f"epoch {epoch + 1}: the loss is no longer a number; train again with a lower --learning-rate "
+                    f"epoch {part.epoch + 1}: the loss is no longer a number; train again with a lower --learning-rate "
                     "(the model of the last finished epoch, if any, is kept)"
                 )
-            note = f"epoch {epoch + 1}/{settings.epochs} loss {running:.3f}"
-        tracker.update(done_before + index, note=note)
-    loss = float(step.group.sum(np.array(float(total)))) / step.group.size / settings.steps_per_epoch
-    seconds = time.monotonic() - start
-    patches = settings.steps_per_epoch * settings.batch_size * step.group.size
-    return EpochMetrics(
-        epoch=epoch,
-        loss=loss,
-        learning_rate=float(step.optimizer.learning_rate),
-        seconds=round(seconds, 3),
-        loader_seconds=round(loader_seconds, 3),
-        patches_per_second=round(patches / seconds, 3),
-        loss_scale=_loss_scale(step.optimizer),
-    )
+            note = f"epoch {part.epoch + 1}/{settings.epochs} loss {running:.3f}"
+        tracker.update(done_before + (part.worker_steps + index * step.group.size) / settings.workers, note=note)
+        if commit and index % STEPS_BETWEEN_COMMITS == 0:
+            commit(done(index))
+    return _metrics(done(steps), step.optimizer, settings.batch_size)
 
 
-def _loss_scale(optimizer: keras.optimizers.Optimizer) -> float | None:
+def _metrics(part: EpochPart, optimizer: keras.optimizers.Optimizer, batch_size: int) -> EpochMetrics:
     is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return float(optimizer.dynamic_scale) if is_scaled else None
+    return EpochMetrics(
+        epoch=part.epoch,
+        loss=part.loss / part.worker_steps,
+        learning_rate=float(optimizer.learning_rate),
+        seconds=round(part.seconds, 3),
+        loader_seconds=round(part.loader_seconds, 3),
+        patches_per_second=round(part.worker_steps * batch_size / part.seconds, 3),
+        loss_scale=float(optimizer.dynamic_scale) if is_scaled else None,
+    )

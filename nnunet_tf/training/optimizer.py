@@ -1,6 +1,7 @@
 """The optimiser."""
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from nnunet_tf.training.recipe import OptimizerSettings
 from nnunet_tf.training.schedule import make_schedule
@@ -56,8 +57,10 @@ class PenalizedRMSprop(Penalty, keras.optimizers.RMSprop):
     """RMSProp with L2 regularisation, which passes through its averages."""
 
 
-def make_optimizer(settings: OptimizerSettings, steps: int, loss_scaling: bool) -> keras.optimizers.Optimizer:
-    """Returns the optimiser of a run of `steps`, its learning rate that of `make_schedule`.
+def make_optimizer(
+    settings: OptimizerSettings, steps: int, loss_scaling: bool, schedule: LearningRateSchedule | None = None
+) -> keras.optimizers.Optimizer:
+    """Returns the optimiser of a run of `steps`, its learning rate that of `make_schedule` unless `schedule` is given.
 
     Weight decay is decoupled for `adamw` and `lion` (`weight -= rate * decay * weight`; defaults 1e-2) and L2
     regularisation for `sgd`, `adam` and `rmsprop` (`gradient += decay * weight`, the gradient of `decay / 2` times the
@@ -70,14 +73,14 @@ def make_optimizer(settings: OptimizerSettings, steps: int, loss_scaling: bool) 
     Regularization, 2019; Chen et al., Symbolic Discovery of Optimization Algorithms, 2023 (Lion); Graves,
     Generating Sequences With Recurrent Neural Networks, 2013, equations 38 to 45 (centred RMSProp with momentum).
     """
-    optimizer = _unscaled(settings, steps)
+    optimizer = _unscaled(settings, schedule or make_schedule(settings, steps))
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
-def _unscaled(settings: OptimizerSettings, steps: int) -> keras.optimizers.Optimizer:
+def _unscaled(settings: OptimizerSettings, schedule: LearningRateSchedule) -> keras.optimizers.Optimizer:
     decay = WEIGHT_DECAY[settings.optimizer] if settings.weight_decay is None else settings.weight_decay
-    common = {"learning_rate": make_schedule(settings, steps), "global_clipnorm": LARGEST_GRADIENT_NORM}
+    common = {"learning_rate": schedule, "global_clipnorm": LARGEST_GRADIENT_NORM}
     if settings.optimizer == "sgd":
         return PenalizedSGD(**common, penalty=decay, momentum=settings.momentum, nesterov=settings.nesterov)
     if settings.optimizer == "adam":

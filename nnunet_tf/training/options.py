@@ -170,11 +170,12 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         pretrained=options.pretrained,
         xla=options.xla,
         fp16_allreduce=options.fp16_allreduce,
+        elastic=options.elastic,
     )
 
 
 def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learning_rate: float) -> "OptimizerSettings":
-    from nnunet_tf.training.recipe import DECAY_RATE, DECAY_STEPS, OptimizerSettings
+    from nnunet_tf.training.recipe import DECAY_RATE, DECAY_STEPS, OptimizerSettings, rate_factor
     from nnunet_tf.training.recipes import RECIPES
 
     recipe = RECIPES[network]
@@ -184,7 +185,7 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
     momentum = RMSPROP_MOMENTUM if optimizer == "rmsprop" else MOMENTUM
     return OptimizerSettings(
         optimizer=optimizer,
-        learning_rate=options.learning_rate or scaled_rate(alone, optimizer, options.gpus),
+        learning_rate=options.learning_rate or alone * rate_factor(optimizer, options.gpus),
         weight_decay=recipe.weight_decay if own and options.weight_decay is None else options.weight_decay,
         momentum=momentum if options.momentum is None else options.momentum,
         nesterov=options.nesterov,
@@ -194,13 +195,3 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
         warmup_steps=recipe.warmup_steps if options.warmup_steps is None else options.warmup_steps,
         ema=options.ema or None,
     )
-
-
-def scaled_rate(alone: float, optimizer: OptimizerName, workers: int) -> float:
-    """Returns the learning rate of several workers, from that of one.
-
-    Scaled to the global batch: linearly for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), by the root for
-    optimisers that divide by the gradient's own size (Malladi et al., On the SDEs and Scaling Rules for Adaptive
-    Gradient Algorithms, 2022).
-    """
-    return alone * (workers if optimizer == "sgd" else math.sqrt(workers))

@@ -1,5 +1,6 @@
 """How a network is trained: its loss, optimiser, schedule and average, as settings."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -41,3 +42,12 @@ class OptimizerSettings(Strict):
     def warmup(self, steps: int) -> int:
         """Returns over how many of a run's `steps` the learning rate rises."""
         return min(LONGEST_DEFAULT_WARMUP, steps // 10) if self.warmup_steps is None else self.warmup_steps
+
+
+def rate_factor(optimizer: OptimizerName, workers: float) -> float:
+    """Returns what the learning rate is multiplied by when the global batch is `workers` times as large.
+
+    Linear for SGD (Goyal et al., Accurate, Large Minibatch SGD, 2017), the root for optimisers that divide by the
+    gradient's own size (Malladi et al., On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, 2022).
+    """
+    return workers if optimizer == "sgd" else math.sqrt(workers)

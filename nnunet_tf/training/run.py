@@ -1,6 +1,7 @@
 """One training run: from a shard folder to a model folder."""
 
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import keras
@@ -13,13 +14,16 @@ from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.training.board import Board
 from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.curve import EpochMetrics, best_epoch, draw_metrics, read_metrics, write_metrics
+from nnunet_tf.training.curve import best_epoch, draw_metrics, read_metrics, write_metrics
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.epoch import train_epoch
+from nnunet_tf.training.position import EpochPart, History, Position
 from nnunet_tf.training.pretrained import load_pretrained
 from nnunet_tf.training.settings import Job
 from nnunet_tf.training.trained_model import TrainedModel
 from nnunet_tf.training.validation import Validation
+
+TAKEOVER_SECONDS = 60  # in which a worker that was cut off notices that it is no longer the one that writes
 
 
 def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> Summary | None:
@@ -28,56 +32,101 @@ def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) 
     None where the fold has none. Raises UserError when there is nothing to resume from, another run writes there, or
     the loss is no longer a number; the files of the last finished epoch stay.
     """
-    with kept_folder(job.folder, "train.py") if group.rank == 0 else nullcontext():
-        _train(job, group, runtime, resume, threads)
+    run = Run(job, group, runtime, resume, threads)
+    if job.settings.elastic:
+        from nnunet_tf.training.elastic import train_elastically
+
+        train_elastically(run)
+    else:
+        group.broadcast(run.model.tensors())
+        run.go_on()
     if not job.fold.validation:
         return None
     return read_model(job.folder / VALIDATION_NAME, Summary, "train again") if group.rank == 0 else None
 
 
-def _train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> None:
-    start, settings = time.monotonic(), job.settings
-    keras.utils.set_random_seed(settings.seed)
-    model = TrainedModel(job, group, loss_scaling=runtime.precision == "mixed_float16")
-    first_epoch = load_checkpoint(job.folder, model.state) if resume else 0
-    if settings.pretrained and not resume:
-        load_pretrained(settings.pretrained, model.network)
-    group.broadcast(model.tensors())
-    history = read_metrics(job.folder, first_epoch)
-    seconds_before = history[-1].total_seconds if history else 0.0
-    board = Board(job) if group.rank == 0 else None
-    validation = Validation(model.predicting, job.plan, job.shards, job.fold.validation, group)
-    epochs = range(first_epoch, settings.epochs)
-    batches = TrainingBatches(
-        job.shards,
-        job.plan,
-        job.fold.training,
-        settings.batches,
-        worker=Worker(group.rank, group.size),
-        threads=threads,
-        gpu=runtime.gpu,
-        epochs=epochs,
-    )
-    title = f"Training {job.plan.name} fold {settings.fold}"
-    with track(title, len(epochs) * settings.steps_per_epoch, "steps", show=group.rank == 0) as tracker:
-        for epoch in epochs:
-            if out_of_patience(history, settings.patience):
-                break
-            done_before = (epoch - first_epoch) * settings.steps_per_epoch
-            metrics = train_epoch(model.step, batches.epoch(epoch), epoch, settings, tracker, done_before)
-            model.refresh()
-            summary = validation.scores() if _validates(job, epoch) else None
-            if summary:
-                dice = {each.name: each.mean_dice for each in summary.classes}
-                metrics = metrics.model_copy(update={"dice": dice, "mean_dice": summary.mean_dice or 0.0})
-            elapsed = seconds_before + time.monotonic() - start
-            history.append(metrics.model_copy(update={"total_seconds": round(elapsed, 3)}))
-            if board:
-                _save(job, model, history, summary)
-                board.write(history[-1], validation.example if summary else None)
+class Run:
+    """The training of a job by this worker, from its beginning or from the last finished epoch on."""
+
+    def __init__(self, job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> None:
+        keras.utils.set_random_seed(job.settings.seed)
+        self.job, self.group, self.runtime, self.threads = job, group, runtime, threads
+        self.model = TrainedModel(job, group, loss_scaling=runtime.precision == "mixed_float16")
+        self.first_epoch = load_checkpoint(job.folder, self.model.state) if resume else 0
+        if job.settings.pretrained and not resume:
+            load_pretrained(job.settings.pretrained, self.model.network)
+        self.position = Position(tuple(read_metrics(job.folder, self.first_epoch)), EpochPart(self.first_epoch))
+        self._last_epoch_ended = time.monotonic()
+
+    def go_on(self, commit: Callable[[], None] | None = None) -> None:
+        """Trains from `position` to the end, as a worker of the group as it is now.
+
+        `commit`, if any, is called by all workers after the same steps, with `position` up to date.
+        """
+        wait_seconds = TAKEOVER_SECONDS if commit else 0
+        with kept_folder(self.job.folder, "train.py", wait_seconds) if self.group.rank == 0 else nullcontext():
+            self._train(commit)
+
+    def _train(self, commit: Callable[[], None] | None) -> None:
+        job, group, settings = self.job, self.group, self.job.settings
+        epochs = range(self.position.part.epoch, settings.epochs)
+        board = Board(job) if group.rank == 0 else None
+        validation = Validation(self.model.predicting, job.plan, job.shards, job.fold.validation, group)
+        batches = TrainingBatches(
+            job.shards,
+            job.plan,
+            job.fold.training,
+            settings.batches(group.size),
+            worker=Worker(group.rank, group.size),
+            threads=self.threads,
+            gpu=self.runtime.gpu,
+            epochs=epochs,
+        )
+
+        def commit_part(part: EpochPart) -> None:
+            self.position = Position(self.position.history, part)
+            if commit:
+                commit()
+
+        title = f"Training {job.plan.name} fold {settings.fold}"
+        steps = (settings.epochs - self.first_epoch) * settings.steps_per_epoch
+        with track(title, steps, "steps", show=group.rank == 0) as tracker:
+            for epoch in epochs:
+                if out_of_patience(self.position.history, settings.patience):
+                    break
+                part = self.position.part
+                self.model.keep_pace(epoch, part.worker_steps, group.size)
+                first_step = settings.steps_left(group.size) - settings.steps_left(group.size, part.worker_steps)
+                metrics = train_epoch(
+                    self.model.step,
+                    batches.epoch(epoch, first_step),
+                    part,
+                    settings,
+                    tracker,
+                    (epoch - self.first_epoch) * settings.steps_per_epoch,
+                    commit_part if commit else None,
+                )
+                self.model.refresh()
+                summary = validation.scores() if _validates(job, epoch) else None
+                if summary:
+                    dice = {each.name: each.mean_dice for each in summary.classes}
+                    metrics = metrics.model_copy(update={"dice": dice, "mean_dice": summary.mean_dice or 0.0})
+                history = (*self.position.history, metrics.model_copy(update={"total_seconds": self._total_seconds()}))
+                if board:
+                    _save(job, self.model, history, summary)
+                    board.write(history[-1], validation.example if summary else None)
+                self.position = Position(history, EpochPart(epoch + 1))
+                if commit:
+                    commit()
+
+    def _total_seconds(self) -> float:
+        """Seconds of the run up to now, those of its parts before a stop included; begins to count the next epoch's."""
+        before, start = self.position.history, self._last_epoch_ended
+        self._last_epoch_ended = time.monotonic()
+        return round((before[-1].total_seconds if before else 0.0) + self._last_epoch_ended - start, 3)
 
 
-def out_of_patience(history: list[EpochMetrics], patience: int | None) -> bool:
+def out_of_patience(history: History, patience: int | None) -> bool:
     """Returns whether the best validation lies more than `patience` epochs back; never without a patience."""
     best = best_epoch(history)
     return patience is not None and best is not None and history[-1].epoch - best.epoch > patience
@@ -88,7 +137,7 @@ def _validates(job: Job, epoch: int) -> bool:
     return bool(job.fold.validation) and (last or (every > 0 and (epoch + 1) % every == 0))
 
 
-def _save(job: Job, model: TrainedModel, history: list[EpochMetrics], summary: Summary | None) -> None:
+def _save(job: Job, model: TrainedModel, history: History, summary: Summary | None) -> None:
     best = best_epoch(history)
     is_best = best is None or best.epoch == history[-1].epoch
     model.save(best=is_best)

@@ -38,6 +38,36 @@ class LinearWarmup(schedules.LearningRateSchedule):
         return cls(schedules.deserialize(config["schedule"]), config["warmup_steps"])
 
 
+class PacedSchedule(schedules.LearningRateSchedule):
+    """`schedule`, which is over the steps of as many workers as the run was planned for, with another number of them.
+
+    What is left of it is gone through at another pace, so that it ends with the run, and every rate is multiplied by a
+    factor. Its numbers are variables: a step that is traced already follows them.
+    """
+
+    def __init__(self, schedule: schedules.LearningRateSchedule) -> None:
+        self.schedule = schedule
+        self._updates, self._place, self._pace, self._factor = (
+            keras.Variable(value, dtype="float32", trainable=False) for value in (0.0, 0.0, 1.0, 1.0)
+        )
+
+    def change(self, updates: float, place: float, pace: float, factor: float) -> None:
+        """After `updates` updates stands at step `place` of the schedule, and goes on by `pace` of its steps each."""
+        for variable, value in zip(
+            (self._updates, self._place, self._pace, self._factor), (updates, place, pace, factor), strict=True
+        ):
+            variable.assign(value)
+
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the rate of the update that follows `step` others, a float32 scalar."""
+        done = ops.cast(step, "float32") - self._updates
+        return self._factor * self.schedule(self._place + done * self._pace)
+
+    def get_config(self) -> dict[str, object]:
+        """Returns what rebuilds this schedule, at its beginning."""
+        return {"schedule": schedules.serialize(self.schedule)}
+
+
 def make_schedule(settings: OptimizerSettings, steps: int) -> schedules.LearningRateSchedule:
     """Returns the learning rate of each of a run's `steps`: a linear warm-up, then over the `n` steps left one of
 

@@ -1,5 +1,6 @@
 """The settings of one training run, and the model folder it fills."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,24 @@ from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
 # What a resumed run may do otherwise than before.
-FREE_ON_RESUME = {"epochs", "workers", "validate_every", "patience", "read_roi", "xla", "fp16_allreduce", "pretrained"}
+FREE_ON_RESUME = {
+    "epochs",
+    "workers",
+    "validate_every",
+    "patience",
+    "read_roi",
+    "xla",
+    "fp16_allreduce",
+    "pretrained",
+    "elastic",
+}
 
 
 class TrainingSettings(Strict):
-    """What a run was asked for, kept in the model folder. `batch_size` is that of one worker."""
+    """What a run was asked for, kept in the model folder. `batch_size` is that of one worker.
+
+    With `elastic` the run may have another number of workers than `workers`, which the other numbers are for.
+    """
 
     fold: FoldName
     folds: int
@@ -44,18 +58,25 @@ class TrainingSettings(Strict):
     pretrained: str | None = None
     xla: bool = False
     fp16_allreduce: bool = False
+    elastic: bool = False
 
     @property
     def steps(self) -> int:
         """Steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
-    @property
-    def batches(self) -> BatchSettings:
-        """What the input pipeline needs to know of them."""
+    def steps_left(self, size: int, worker_steps: int = 0) -> int:
+        """Returns how many steps are left of an epoch for `size` workers, after `worker_steps` steps of one worker.
+
+        An epoch has as many patches with any number of workers, or a few more where they cannot be shared out evenly.
+        """
+        return math.ceil((self.steps_per_epoch * self.workers - worker_steps) / size)
+
+    def batches(self, size: int) -> BatchSettings:
+        """Returns what the input pipeline of one of `size` workers needs to know."""
         return BatchSettings(
             batch_size=self.batch_size,
-            steps_per_epoch=self.steps_per_epoch,
+            steps_per_epoch=self.steps_left(size),
             seed=self.seed,
             augmentation=self.augmentation,
             read_roi=self.read_roi,

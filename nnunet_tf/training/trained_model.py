@@ -14,6 +14,8 @@ from nnunet_tf.training.checkpoint import State
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.losses import make_loss
 from nnunet_tf.training.optimizer import make_optimizer
+from nnunet_tf.training.recipe import rate_factor
+from nnunet_tf.training.schedule import PacedSchedule, make_schedule
 from nnunet_tf.training.settings import Job, write_settings
 from nnunet_tf.training.step import TrainingStep
 
@@ -33,7 +35,9 @@ class TrainedModel:
         self._scored = self._build() if self.average else self.network
         self.predicting = full_resolution(self._scored) if settings.network.deep_supervision else self._scored
         loss = make_loss(settings.loss, [region.classes for region in plan.regions] or None)
-        optimizer = make_optimizer(settings.optimizer, settings.steps, loss_scaling)
+        schedule = make_schedule(settings.optimizer, settings.steps)
+        self.pace = PacedSchedule(schedule) if settings.elastic else None
+        optimizer = make_optimizer(settings.optimizer, settings.steps, loss_scaling, self.pace or schedule)
         self.step = TrainingStep(self.network, optimizer, group, loss, self.average, settings.xla)
 
     def _build(self) -> keras.Model:
@@ -55,6 +59,15 @@ class TrainedModel:
         """
         tensors = [getattr(variable, "value", variable) for part in self.state.values() for variable in part]
         return [tensor for tensor in tensors if tensor.dtype != tf.uint32]
+
+    def keep_pace(self, epoch: int, worker_steps: int, size: int) -> None:
+        """Fits the learning rate of an elastic run to `size` workers, from this place in it on."""
+        if self.pace is None:
+            return
+        settings, share = self.job.settings, size / self.job.settings.workers
+        place = epoch * settings.steps_per_epoch + worker_steps / settings.workers
+        factor = rate_factor(settings.optimizer.optimizer, share)
+        self.pace.change(int(self.step.optimizer.iterations), place, share, factor)
 
     def refresh(self) -> None:
         """Brings the weights of the moment into `predicting`."""

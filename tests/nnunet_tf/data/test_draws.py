@@ -39,6 +39,12 @@ def test_workers_share_the_batches_that_one_worker_would_see(volumes, plan, work
     assert_equal(alone, Draws(**joined))
 
 
+def test_the_rest_of_an_epoch_is_what_it_was(volumes, plan):
+    whole = draw_epoch(volumes, plan, SETTINGS, 1, epoch=2)
+    for name in (field.name for field in fields(Draws)):
+        np.testing.assert_array_equal(getattr(whole.rest(3), name), getattr(whole, name)[3:])
+
+
 def test_the_seed_and_the_epoch_decide_the_draws(volumes, plan):
     first = draw_epoch(volumes, plan, SETTINGS, 1, epoch=2)
     assert_equal(first, draw_epoch(volumes, plan, SETTINGS, 1, epoch=2))

@@ -127,6 +127,13 @@ def test_an_epoch_is_the_same_whether_or_not_those_before_it_were_run(tmp_path, 
     assert_same(run[2], epoch(tmp_path, plan, names, FULL, number=2))
 
 
+def test_an_epoch_can_be_taken_up_in_its_middle(tmp_path, plan, without_noise):
+    names = random_shards(tmp_path)
+    batches = TrainingBatches(tmp_path, plan, names, FULL, epochs=range(1))
+    rest = [(image.numpy(), label.numpy()) for image, label in batches.epoch(0, first_step=3)]
+    assert_same(epoch(tmp_path, plan, names, FULL)[3:], rest)
+
+
 @pytest.mark.parametrize("augmentation", ["none", "full"])
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_together_see_the_batches_that_one_would_see(tmp_path, plan, without_noise, augmentation, workers):

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_preprocessing.errors import UserError
+from nnunet_tf.training.distributed import Alone, check_same_device
+
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +32,7 @@ assert variable.numpy() == [5.0]
 def test_two_workers_average_gradients_add_up_arrays_and_start_from_the_same_values(tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
-    code = f"from nnunet_tf.training.launch import launch; launch(2, [{str(script)!r}])"
+    code = f"from nnunet_tf.launch.workers import Launch, start; start(Launch(workers=2), [{str(script)!r}])"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -61,7 +64,7 @@ def weights_after_steps(tmp_path, workers, *options):
     script, result = tmp_path / "steps.py", tmp_path / f"{workers}.npz"
     script.write_text(STEPS)
     command = [str(script), str(result), *options]
-    code = f"from nnunet_tf.training.launch import launch; launch({workers}, {command})"
+    code = f"from nnunet_tf.launch.workers import Launch, start; start(Launch(workers={workers}), {command})"
     words = [sys.executable, "-c", code] if workers > 1 else [sys.executable, *command]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -79,3 +82,16 @@ def test_two_processes_with_batch_1_give_the_weights_of_one_with_batch_2(tmp_pat
     assert max(np.abs(alone - sent).max() for alone, sent in pairs) > 1e-6  # gradients did travel in float16
     for alone, sent in pairs:
         np.testing.assert_allclose(sent, alone, atol=2e-3)
+
+
+def test_workers_with_and_without_a_gpu_do_not_train_together():
+    class Four(Alone):
+        size = 4
+
+        def sum(self, array):
+            return array + 3  # the other three have one
+
+    check_same_device(Four(), gpu=True)
+    check_same_device(Alone(), gpu=False)
+    with pytest.raises(UserError, match="3 of 4 workers have a GPU"):
+        check_same_device(Four(), gpu=False)

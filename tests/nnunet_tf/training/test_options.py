@@ -12,11 +12,12 @@ from nnunet_tf.training.options import add_training_options, training_settings
 
 @pytest.fixture
 def settings(small_config):
-    def parse(*words, gpus=1, dim=3, config=small_config):
+    def parse(*words, gpus=1, dim=3, config=small_config, elastic=False):
         parser = CommandParser("")
         add_training_options(parser)
         options = parser.parse_args(words)
         options.fold, options.nfolds, options.amp, options.gpus, options.dim = 0, 5, False, gpus, dim
+        options.elastic = elastic
         return training_settings(options, config)
 
     return parse
@@ -36,6 +37,14 @@ def test_the_config_speaks_where_the_command_line_does_not(settings, small_confi
 def test_an_epoch_is_shared_out_among_the_workers(settings):
     assert settings(gpus=2).steps_per_epoch == 2  # of three
     assert settings("--steps-per-epoch", "3", gpus=2).steps_per_epoch == 3
+
+
+def test_an_epoch_has_as_many_patches_with_any_number_of_workers(settings):
+    planned = settings("--steps-per-epoch", "10", gpus=4, elastic=True)
+    assert [planned.steps_left(size) for size in (1, 2, 3, 4, 8)] == [40, 20, 14, 10, 5]
+    assert planned.steps_left(2, worker_steps=4 * 7) == 6
+    assert planned.steps_left(3, worker_steps=40) == 0
+    assert planned.batches(2).steps_per_epoch == 20
 
 
 def test_the_learning_rate_follows_the_global_batch_unless_it_is_given(settings, small_config):

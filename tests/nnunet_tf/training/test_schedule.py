@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nnunet_tf.training.recipe import OptimizerSettings
-from nnunet_tf.training.schedule import make_schedule
+from nnunet_tf.training.schedule import PacedSchedule, make_schedule
 
 STEPS, WARMUP, RATE = 240, 30, 0.5
 
@@ -91,3 +92,15 @@ def test_a_schedule_survives_being_written_as_a_config(scheduler):
     restored = deserialize(serialize(schedule))
     for step in (0, 2, 3, 20, 49, 50):
         assert float(restored(step)) == float(schedule(step))
+
+
+def test_a_schedule_at_another_pace_ends_where_it_would_have_ended():
+    settings = OptimizerSettings(learning_rate=RATE, scheduler="cosine", warmup_steps=WARMUP)
+    plain = make_schedule(settings, STEPS)
+    paced = PacedSchedule(plain)
+    traced = tf.function(paced)
+    np.testing.assert_allclose([traced(tf.constant(step)) for step in range(0, 100, 10)], plain(np.arange(0, 100, 10)))
+    paced.change(updates=100, place=100, pace=0.5, factor=0.7)  # half of the workers: twice the updates
+    assert float(traced(tf.constant(100))) == pytest.approx(0.7 * float(plain(100)))
+    assert float(traced(tf.constant(101))) == pytest.approx(0.7 * float(plain(100.5)))
+    assert float(traced(tf.constant(100 + 2 * (STEPS - 100)))) == pytest.approx(0, abs=1e-6)

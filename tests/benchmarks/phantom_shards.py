@@ -1,0 +1,22 @@
+"""Shards of a small phantom data set, for benchmarks of how training runs rather than of what it learns."""
+
+from pathlib import Path
+
+from data_preprocessing.dataset import load_dataset
+from data_preprocessing.phantom import write_dataset
+from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.plan import make_plan
+from data_preprocessing.task import load_task
+from tests.conftest import SMALL_CONFIG, SMALL_PHANTOM
+
+
+def write_shards(folder: Path) -> list[object]:
+    """Writes 3D shards of six cases below `folder`; returns the options with which train.py reads them."""
+    config_file = folder / "phantom.yaml"
+    config_file.write_text(SMALL_CONFIG)
+    config = load_task(str(config_file))
+    write_dataset(folder / "data" / config.dataset, SMALL_PHANTOM)
+    dataset = load_dataset(folder / "data", config.dataset)
+    plan = make_plan(config, dataset, 3)
+    preprocess(config, dataset, plan, folder / "shards" / plan.name, Resources())
+    return ["--task", config_file, "--shards", folder / "shards"]

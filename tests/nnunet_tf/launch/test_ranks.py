@@ -1,0 +1,43 @@
+import pytest
+
+from data_preprocessing.errors import UserError
+from nnunet_tf.launch import ranks
+
+VARIABLES = ["HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_ELASTIC", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE"]
+VARIABLES += [ranks.SLOT_VARIABLE, ranks.SLOTS_VARIABLE, *ranks.MPI_LAUNCHERS]
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return lambda **values: [monkeypatch.setenv(name, value) for name, value in values.items()]
+
+
+def test_a_process_of_its_own_is_the_only_worker(environment):
+    assert not ranks.started_by_launcher()
+    assert (ranks.given_workers(), ranks.local_rank(), ranks.local_size()) == (1, 0, 1)
+
+
+def test_ranks_given_by_horovods_launcher_are_taken(environment):
+    environment(HOROVOD_RANK="9", HOROVOD_SIZE="16", HOROVOD_LOCAL_RANK="1", HOROVOD_LOCAL_SIZE="8")
+    assert ranks.started_by_launcher()
+    assert (ranks.given_workers(), ranks.local_rank(), ranks.local_size()) == (16, 1, 8)
+
+
+def test_an_elastic_worker_knows_its_slot_though_its_host_is_one_for_horovod(environment):
+    environment(HOROVOD_ELASTIC="1", HOROVOD_SIZE="1", HOROVOD_LOCAL_RANK="0", HOROVOD_LOCAL_SIZE="1")
+    environment(**{ranks.SLOT_VARIABLE: "3", ranks.SLOTS_VARIABLE: "4"})
+    assert ranks.started_by_launcher()
+    assert (ranks.local_rank(), ranks.local_size()) == (3, 4)
+
+
+@pytest.mark.parametrize("variable", ranks.MPI_LAUNCHERS)
+def test_ranks_that_horovod_cannot_take_are_refused(environment, variable):
+    environment(**{variable: "1"})
+    ranks.check_launcher()
+    environment(**{variable: "4"})
+    with pytest.raises(UserError, match=r"as one of 4 processes.*start it once, with --gpus 4"):
+        ranks.check_launcher()
+    environment(HOROVOD_RANK="0")
+    ranks.check_launcher()
