@@ -58,8 +58,8 @@ def gradient_shapes(features: list[int] | None) -> list[tuple[int, ...]]:
     """Returns the shapes of the network's trainable weights."""
     from data_preprocessing.task import load_task
     from nnunet_tf.benchmark.subject import resized, synthetic_plan
+    from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
-    from nnunet_tf.networks.unet import build_network
 
     plan = resized(synthetic_plan(load_task("01"), 3, channels=4, classes=4), None, features)
     settings = NetworkSettings(deep_supervision=True)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.phantom import write_dataset
-from data_preprocessing.pipeline import Resources, preprocess
+from data_preprocessing.pipeline import preprocess
 from data_preprocessing.plan import make_plan
 from data_preprocessing.task import load_task
 from tests.conftest import SMALL_CONFIG, SMALL_PHANTOM
@@ -18,5 +19,5 @@ def write_shards(folder: Path) -> list[object]:
     write_dataset(folder / "data" / config.dataset, SMALL_PHANTOM)
     dataset = load_dataset(folder / "data", config.dataset)
     plan = make_plan(config, dataset, 3)
-    preprocess(config, dataset, plan, folder / "shards" / plan.name, Resources())
+    preprocess(config, dataset, plan, folder / "shards" / plan.name, Processes())
     return ["--task", config_file, "--shards", folder / "shards"]
