@@ -14,13 +14,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.files import atomic_path, write_json
+from data_preprocessing.files import atomic_path
+from data_preprocessing.synthetic import write_cases
 
 ORIENTATIONS = ("RAS", "LPS", "oblique")
 OBLIQUE_DEGREES = 30.0
 FIELD_OF_VIEW_MM = 84.0
 LABELS = ("background", "organ", "lesion")
-TEST_SHARE = 0.25
 # Mean intensity of: air, body, look-alike structures, organ, lesion.
 MRI_INTENSITIES = (0.0, 210.0, 420.0, 470.0, 330.0)
 CT_INTENSITIES = (-1000.0, 20.0, 95.0, 115.0, 60.0)  # Hounsfield units
@@ -120,34 +120,19 @@ def make_grid(orientation: str, spacing: Sequence[float], extent_mm: Sequence[fl
 
 
 def write_dataset(folder: Path, options: Options) -> None:
-    """Writes a Medical-Decathlon-style data set: dataset.json, imagesTr, labelsTr, imagesTs and labelsTs.
+    """Writes a data set as `write_cases` does."""
 
-    The last quarter of the cases (at least one) are the test cases; their labels are written too, for scoring.
-    """
-    tests = max(1, round(options.cases * TEST_SHARE))
-    training, test = [], []
-    for index in range(options.cases):
-        phantom = make_case(index, options)
-        name = f"phantom_{index:03d}.nii.gz"
-        split = "Tr" if index < options.cases - tests else "Ts"
-        write_case(phantom, folder / f"images{split}" / name, folder / f"labels{split}" / name)
-        image, label = f"./images{split}/{name}", f"./labels{split}/{name}"
-        if split == "Tr":
-            training.append({"image": image, "label": label})
-        else:
-            test.append(image)
-    content = {
+    def write(index: int, image: Path, label: Path) -> None:
+        write_case(make_case(index, options), image, label)
+
+    description = {
         "name": "Phantom",
         "description": "Synthetic organ with a lesion, made by data_preprocessing.phantom",
         "tensorImageSize": f"{3 if options.channels == 1 else 4}D",
         "modality": {str(number): "CT" if options.ct else "MRI" for number in range(options.channels)},
         "labels": {str(number): name for number, name in enumerate(LABELS)},
-        "numTraining": len(training),
-        "numTest": len(test),
-        "training": training,
-        "test": test,
     }
-    write_json(folder / "dataset.json", content)
+    write_cases(folder, [f"phantom_{index:03d}.nii.gz" for index in range(options.cases)], write, description)
 
 
 def write_case(phantom: Phantom, image_path: Path, label_path: Path) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from data_preprocessing.files import atomic_path, write_json
+from data_preprocessing.files import atomic_path
+from data_preprocessing.synthetic import write_cases
 
 LABELS = ("background", "defect")
 ENDING = ".png"
-TEST_SHARE = 0.25
 GREY, CONTRAST = 128.0, 26.0  # mean and deviation of an image, in 8 bits
 DEFECT_CONTRAST = (0.7, 1.2)  # how much brighter or darker the middle of a defect is, in deviations of the texture
 DEFECT_RADII = (0.04, 0.12)  # of the image's side
@@ -59,35 +59,20 @@ def make_surface(index: int, options: Options) -> Surface:
 
 
 def write_dataset(folder: Path, options: Options) -> None:
-    """Writes a Medical-Decathlon-style data set: dataset.json, imagesTr, labelsTr, imagesTs and labelsTs.
+    """Writes a data set as `write_cases` does."""
 
-    The last quarter of the pictures (at least one) are the test cases; their labels are written too, for scoring.
-    """
-    tests = max(1, round(options.cases * TEST_SHARE))
-    training, test = [], []
-    for index in range(options.cases):
-        surface = make_surface(index, options)
-        name = f"surface_{index:04d}{ENDING}"
-        split = "Tr" if index < options.cases - tests else "Ts"
-        write_surface(surface, folder / f"images{split}" / name, folder / f"labels{split}" / name)
-        image, label = f"./images{split}/{name}", f"./labels{split}/{name}"
-        if split == "Tr":
-            training.append({"image": image, "label": label})
-        else:
-            test.append(image)
-    content = {
+    def write(index: int, image: Path, label: Path) -> None:
+        write_surface(make_surface(index, options), image, label)
+
+    description = {
         "name": "Surface",
         "description": "Synthetic textured surfaces with defects, made by data_preprocessing.surface",
         "tensorImageSize": "2D",
         "modality": {"0": "grey"},
         "labels": {str(number): name for number, name in enumerate(LABELS)},
         "file_ending": ENDING,
-        "numTraining": len(training),
-        "numTest": len(test),
-        "training": training,
-        "test": test,
     }
-    write_json(folder / "dataset.json", content)
+    write_cases(folder, [f"surface_{index:04d}{ENDING}" for index in range(options.cases)], write, description)
 
 
 def write_surface(surface: Surface, image_path: Path, label_path: Path) -> None:
