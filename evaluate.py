@@ -72,9 +72,12 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
     from nnunet_tf.evaluation.evaluate import evaluate
     from nnunet_tf.evaluation.options import ScoringOptions
+    from nnunet_tf.evaluation.pictures import check_images
     from nnunet_tf.evaluation.tables import print_evaluation
     from nnunet_tf.runtime.progress import track
 
+    if options.overlays:
+        check_images(options.images, options.predictions, options.labels)
     _make_folders(options)
     what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent)
     with track("Scoring", total=None, unit="cases") as tracker:

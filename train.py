@@ -12,6 +12,7 @@ from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, 
 from nnunet_tf.training.options import add_training_options, training_settings
 
 if TYPE_CHECKING:
+    from nnunet_tf.launch.workers import Launch
     from nnunet_tf.training.settings import Job
 
 
@@ -36,24 +37,25 @@ def main() -> None:
 
     stop_in_order()
     set_workers(options)
+    launch = workers_to_start(options)
     job = make_job(options)
     with _kept(job):
         if options.cross_validate:
             _cross_validate(job, options.resume)
         else:
-            _train(job, options)
+            _train(job, options, launch)
 
 
-def _train(job: "Job", options: argparse.Namespace) -> None:
+def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
     from data_preprocessing.files import make_folder
     from nnunet_tf.launch.binding import bind
     from nnunet_tf.launch.ranks import local_rank, local_size
     from nnunet_tf.launch.workers import check_devices, start
 
-    launch = workers_to_start(options)
-    make_folder(job.folder)
     if launch:
         check_devices(launch, options.device)
+    make_folder(job.folder)
+    if launch:
         start(launch, sys.argv)
         return
     threads = max(1, available_cores() // local_size())

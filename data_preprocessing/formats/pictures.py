@@ -95,7 +95,7 @@ def _decoding(path: Path) -> Iterator[None]:
             yield
     except DAMAGE as error:
         kind, reason = KINDS[path.suffix.lower()], " ".join(str(error).split()).partition(" '")[0]
-        raise unusable(path, Row.UNREADABLE, f"not a valid {kind} file ({reason})", COPY_AGAIN) from None
+        raise unusable(path, Row.UNREADABLE, f"not a valid {kind} file, or truncated ({reason})", COPY_AGAIN) from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

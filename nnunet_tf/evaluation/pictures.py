@@ -1,7 +1,7 @@
 """A picture of each of the worst cases."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,13 @@ def worst_cases(result: Evaluation) -> list[str]:
     return list(dict.fromkeys(each.case for each in listed))
 
 
+def check_images(images: Path, predictions: Path, labels: Path) -> None:
+    """Raises UserError where a case that will be scored has no image: any of them may be one of the worst."""
+    found = {case.name for case in find_images(images, channels=1)}
+    for pair in pair_files(predictions, labels):
+        _refuse_missing(pair.name, found, images)
+
+
 def save_overlays(
     target: Path,
     folders: Folders,
@@ -58,8 +65,7 @@ def save_overlays(
     names = names or {score.value: score.structure for score in result.scores}
     jobs = []
     for case in worst_cases(result):
-        if case not in images:
-            raise UserError(f"{folders.images}: has no image named {case}; name the folder of the images with --images")
+        _refuse_missing(case, images.keys(), folders.images)
         arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result))
         jobs.append(Job(case, draw_case, arguments, _estimate(images[case], pairs[case])))
     files = [images[job.name] for job in jobs]
@@ -86,6 +92,11 @@ def title(case: str, result: Evaluation) -> str:
         return mean
     each = (f"{name} {'-' if score is None else f'{score:.3f}'}" for name, score in scores.items())
     return f"{mean} ({', '.join(each)})" if len(scores) > 1 else mean
+
+
+def _refuse_missing(case: str, found: Collection[str], images: Path) -> None:
+    if case not in found:
+        raise UserError(f"{images}: has no image named {case}; name the folder of the images with --images")
 
 
 def _estimate(image: Path, pair: FilePair) -> int:

@@ -109,9 +109,8 @@ def _check_elastic(options: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')}: means nothing without --elastic; give both or neither")
     if options.host_discovery and options.hosts:
         raise UserError("--host-discovery: says which machines there are, as --hosts does; give one of them")
-    lowest, highest = options.min_workers or 1, options.max_workers or options.gpus
-    if not lowest <= options.gpus <= highest:
-        raise UserError(
-            f"--gpus {options.gpus}: training starts with so many workers, which is to lie between "
-            f"--min-workers {lowest} and --max-workers {highest}"
-        )
+    start = f"than the {options.gpus} workers that training starts with; change it or --gpus"
+    if options.min_workers and options.min_workers > options.gpus:
+        raise UserError(f"--min-workers {options.min_workers}: is more {start}")
+    if options.max_workers and options.max_workers < options.gpus:
+        raise UserError(f"--max-workers {options.max_workers}: is fewer {start}")

@@ -5,7 +5,7 @@ from matplotlib.image import imread
 
 from data_preprocessing.errors import UserError
 from nnunet_tf.evaluation.evaluate import evaluate
-from nnunet_tf.evaluation.pictures import Folders, save_overlays, title, worst_cases
+from nnunet_tf.evaluation.pictures import Folders, check_images, save_overlays, title, worst_cases
 from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.summary import evaluation
 
@@ -44,6 +44,13 @@ def test_a_case_without_image_is_refused(folders, tmp_path):
     result = evaluate(folders.predictions, folders.labels)
     with pytest.raises(UserError, match="no image named case1; "):
         save_overlays(tmp_path / "pictures", folders, result)
+
+
+def test_before_anything_is_scored_every_case_must_have_its_image(folders):
+    check_images(folders.images, folders.predictions, folders.labels)
+    (folders.images / "case1_0000.nii.gz").unlink()
+    with pytest.raises(UserError, match="images: has no image named case1; "):
+        check_images(folders.images, folders.predictions, folders.labels)
 
 
 def test_an_image_on_another_grid_is_named_and_the_others_are_drawn(folders, tmp_path):

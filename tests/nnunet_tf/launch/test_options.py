@@ -49,8 +49,8 @@ def test_a_worker_takes_the_number_that_the_launcher_gives(monkeypatch):
         (["--min-workers", "2"], "--min-workers: means nothing without --elastic"),
         (["--host-discovery", "x"], "--host-discovery: means nothing without --elastic"),
         (["--elastic", "--hosts", "a:1", "--host-discovery", "x"], "give one of them"),
-        (["--elastic", "--gpus", "2", "--min-workers", "3"], "between --min-workers 3"),
-        (["--elastic", "--gpus", "2", "--max-workers", "1"], "--max-workers 1"),
+        (["--elastic", "--gpus", "2", "--min-workers", "3"], "--min-workers 3: is more than the 2 workers"),
+        (["--elastic", "--gpus", "2", "--max-workers", "1"], "--max-workers 1: is fewer"),
         (["--gpus", "2", "--ssh-key", "nowhere"], "--ssh-key nowhere: no such file"),
     ],
 )
