@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--count-absent", action="store_true", help="Dice and NSD of a class absent in both are 1, as NVIDIA has it"
     )
+    parser.add_argument("--include-background", action="store_true", help="score label 0 as a structure too")
     parser.add_jobs()
     parser.add_backend()
     parser.add_argument(
@@ -79,7 +80,7 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     if options.overlays:
         check_images(options.images, options.predictions, options.labels)
     _make_folders(options)
-    what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent)
+    what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent, options.include_background)
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
     print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
@@ -168,14 +169,14 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         given = [name for name, folder in folders.items() if folder]
         given += ["--backend"] * (options.backend != "processes")
         given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
-        given += ["--detection"] * options.detection
+        given += ["--detection"] * options.detection + ["--include-background"] * options.include_background
         if given:
             parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
         return
     missing = [name for name, folder in folders.items() if not folder]
     if missing:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
-    others = ("csv", "plot", "overlays", "find_postprocessing")
+    others = ("csv", "plot", "overlays", "find_postprocessing", "include_background")
     given = [f"--{name.replace('_', '-')}" for name in others if options.detection and getattr(options, name)]
     given += ["--backend"] * (options.detection and options.backend != "processes")
     if given:

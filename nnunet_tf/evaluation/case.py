@@ -15,7 +15,7 @@ from data_preprocessing.volume_io import load_label, same_grid
 from nnunet_tf.evaluation.dice import dice, histogram_counts, joint_histogram
 from nnunet_tf.evaluation.options import ScoringOptions
 from nnunet_tf.evaluation.scores import Score, outcome
-from nnunet_tf.evaluation.structures import Structure, Structures, class_structures
+from nnunet_tf.evaluation.structures import Structure, Structures, class_structures, with_background
 from nnunet_tf.evaluation.surface import assd, hd95, nsd, surface_distances
 
 CUBIC_MM_PER_ML = 1000
@@ -61,6 +61,7 @@ def score_case(
     if structures is None:
         present = label_numbers(pair.prediction) | label_numbers(pair.truth) | {0}
         structures = class_structures({number: f"label {number}" for number in sorted(present)})
+        structures = with_background(structures) if options.include_background else structures
     indices = LabelPair(  # small, and without gaps
         class_indices(pair.prediction, structures.predicted, prediction),
         class_indices(pair.truth, structures.true, truth),
@@ -74,16 +75,15 @@ def score_indices(case: str, pair: LabelPair, structures: Structures, options: S
     """Returns a row for each structure; `pair` holds places in `structures.predicted` and `structures.true`."""
     predicted_at, true_at = _places(structures.predicted), _places(structures.true)
     histogram = joint_histogram(pair.prediction, pair.truth, len(predicted_at), len(true_at))
-    # Box `i` is that of place `i + 1`, as the background has none.
-    predicted_boxes = ndimage.find_objects(pair.prediction, len(predicted_at)) if options.surface else []
-    true_boxes = ndimage.find_objects(pair.truth, len(true_at)) if options.surface else []
+    predicted_boxes = _boxes(pair.prediction, len(predicted_at)) if options.surface else []
+    true_boxes = _boxes(pair.truth, len(true_at)) if options.surface else []
     scores = []
     for structure in structures.scored:
         predicted = [predicted_at[number] for number in structure.predicted]
         true = [true_at[number] for number in structure.true]
         row = _overlap_score(case, structure, histogram_counts(histogram, predicted, true), pair.voxel_ml, options)
         if options.surface and row.outcome == "found":
-            boxes = [predicted_boxes[place - 1] for place in predicted] + [true_boxes[place - 1] for place in true]
+            boxes = [predicted_boxes[place] for place in predicted] + [true_boxes[place] for place in true]
             box = _union(boxes)
             masks = _mask(pair.prediction[box], predicted), _mask(pair.truth[box], true)
             row = row.model_copy(update=_measured(*masks, pair, options.tolerance_mm))
@@ -126,6 +126,12 @@ def _overlap_score(
 
 def _places(names: dict[int, str]) -> dict[int, int]:
     return {number: place for place, number in enumerate(names)}
+
+
+def _boxes(indices: np.ndarray, count: int) -> list[Box | None]:
+    """The smallest box around each index, None where it is not there; the background's is everything."""
+    everything = tuple(slice(0, size) for size in indices.shape)
+    return [everything, *ndimage.find_objects(indices, count - 1)]
 
 
 def _union(boxes: Sequence[Box | None]) -> Box:

@@ -15,7 +15,7 @@ from nnunet_tf.evaluation.case import absent_score, score_case
 from nnunet_tf.evaluation.jobs import run_cases
 from nnunet_tf.evaluation.options import WORST, ScoringOptions
 from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.structures import Structures, class_structures, find_structures
+from nnunet_tf.evaluation.structures import Structures, class_structures, find_structures, with_background
 from nnunet_tf.evaluation.summary import Evaluation, Failure, evaluation
 
 COPIES_TO_READ = 2  # of a label file's voxels as stored, while they become label numbers
@@ -46,7 +46,7 @@ def evaluate(
     under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
     """
     pairs = pair_files(predictions, labels)
-    structures = find_structures(predictions, labels)
+    structures = find_structures(predictions, labels, options.include_background)
     jobs = [Job(pair.name, score_case, _arguments(pair, structures, options), estimate_scoring(pair)) for pair in pairs]
     files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
     outcomes = run_cases(jobs, files, backend, on_case)
@@ -98,9 +98,10 @@ def _arguments(pair: FilePair, structures: Structures | None, options: ScoringOp
 def _with_the_same_rows(cases: dict[str, list[Score]], options: ScoringOptions) -> dict[str, list[Score]]:
     """Every case with a row for every label number of any: those that it lacks are absent in it."""
     names = {score.value: score.structure for rows in cases.values() for score in rows}
-    structures = class_structures(dict(sorted(names.items()))).scored
+    structures = class_structures({0: "label 0"} | dict(sorted(names.items())))
+    scored = (with_background(structures) if options.include_background else structures).scored
     complete = {}
     for case, rows in cases.items():
         known = {score.value: score for score in rows}
-        complete[case] = [known.get(each.value) or absent_score(case, each, options) for each in structures]
+        complete[case] = [known.get(each.value) or absent_score(case, each, options) for each in scored]
     return complete

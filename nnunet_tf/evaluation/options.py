@@ -12,9 +12,11 @@ WORST = 5  # cases named for each structure
 class ScoringOptions:
     """What is measured: with `surface` also NSD at `tolerance_mm`, HD95 and ASSD.
 
-    With `count_absent`, as in NVIDIA's nnU-Net, Dice and NSD of a structure absent in both are 1.
+    With `count_absent`, as in NVIDIA's nnU-Net, Dice and NSD of a structure absent in both are 1. With
+    `include_background` label 0 is a structure too.
     """
 
     tolerance_mm: float = TOLERANCE_MM
     surface: bool = True
     count_absent: bool = False
+    include_background: bool = False

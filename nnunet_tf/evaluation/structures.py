@@ -1,6 +1,6 @@
 """What is scored: which labels of a prediction stand for which labels of the truth, and their names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_preprocessing.dataset import read_labels
@@ -30,17 +30,17 @@ class Structures:
     true: dict[int, str]
 
 
-def find_structures(predictions: Path, labels: Path) -> Structures | None:
+def find_structures(predictions: Path, labels: Path, include_background: bool = False) -> Structures | None:
     """Returns what is scored in a folder of predictions against a folder of labels, None where nothing names it.
 
     The regions of the model that made the predictions, if they can be told from its labels, else its classes.
     """
     plan = _model_plan(predictions)
     structures = region_structures(plan) if plan and plan.regions else None
-    if structures is not None:
-        return structures
-    names = class_names(predictions, labels)
-    return class_structures(names) if names else None
+    if structures is None:
+        names = class_names(predictions, labels)
+        structures = class_structures(names) if names else None
+    return with_background(structures) if structures and include_background else structures
 
 
 def class_names(predictions: Path, labels: Path) -> dict[int, str]:
@@ -56,6 +56,12 @@ def class_structures(names: dict[int, str]) -> Structures:
     """Returns the structures of a data set with these classes: each of them but the background, 0."""
     scored = tuple(Structure(name, number, (number,), (number,)) for number, name in names.items() if number != 0)
     return Structures(scored, names, names)
+
+
+def with_background(structures: Structures) -> Structures:
+    """Returns the same with label 0 as the first scored structure."""
+    background = Structure(structures.true[0], 0, (0,), (0,))
+    return replace(structures, scored=(background, *structures.scored))
 
 
 def region_structures(plan: Plan) -> Structures | None:

@@ -7,7 +7,7 @@ import pytest
 from data_preprocessing.errors import UserError
 from nnunet_tf.evaluation.case import load_pair, score_case
 from nnunet_tf.evaluation.options import ScoringOptions
-from nnunet_tf.evaluation.structures import Structure, Structures, class_structures
+from nnunet_tf.evaluation.structures import Structure, Structures, class_structures, with_background
 from nnunet_tf.evaluation.surface import assd, hd95, nsd, surface_distances
 
 CLASSES = class_structures({0: "background", 1: "liver", 4: "tumour"})
@@ -114,3 +114,15 @@ def test_a_pair_on_other_grids_is_refused_by_both_names(tmp_path):
         nib.save(nib.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.diag([spacing, 1, 1, 1])), tmp_path / f"{name}.nii")
     with pytest.raises(UserError, match=r"a\.nii: its voxel grid differs from that of .*b\.nii"):
         load_pair(tmp_path / "a.nii", tmp_path / "b.nii")
+
+
+def test_the_background_is_a_structure_on_request(scored):
+    options = ScoringOptions(include_background=True)
+    prediction, truth = cube(1, None), cube(2, None)
+    background = scored(prediction, truth, with_background(CLASSES), options)[0]
+    empty = 12**3 - 27
+    assert (background.structure, background.value, background.outcome) == ("background", 0, "found")
+    assert background.dice == pytest.approx((empty - 9) / empty)
+    distances = surface_distances(*(voxels.transpose(2, 1, 0) == 0 for voxels in (prediction, truth)), (1, 1, 1))
+    assert (background.nsd, background.assd_mm) == (nsd(distances, 2.0), assd(distances))
+    assert [row.structure for row in scored(prediction, truth, None, options)] == ["label 0", "label 1"]

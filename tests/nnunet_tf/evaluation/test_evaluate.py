@@ -74,6 +74,17 @@ def test_a_number_that_one_case_lacks_is_absent_in_it(folders, tmp_path):
     assert evaluate(predictions, labels, options=ScoringOptions(count_absent=True)).cases["x"]["label 9"] == 1
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_the_background_is_scored_on_request(folders, tmp_path, named):
+    predictions, labels = folders
+    if not named:
+        (tmp_path / "data" / "dataset.json").unlink()
+    write(predictions / "x.nii.gz", [[[0, 0, 0, 1]]])
+    write(labels / "x.nii.gz", [[[0, 0, 1, 1]]])
+    scores = evaluate(predictions, labels, options=ScoringOptions(include_background=True)).cases["x"]
+    assert list(scores.values())[:2] == pytest.approx([4 / 5, 2 / 3])
+
+
 @pytest.mark.parametrize("apart", [False, True], ids=["in this process", "in processes"])
 def test_a_case_that_fails_is_named_and_the_others_are_scored(folders, apart, monkeypatch):
     monkeypatch.setattr(Processes, "worth", lambda self, files: apart)
