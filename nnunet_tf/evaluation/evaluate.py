@@ -37,13 +37,14 @@ def evaluate(
     backend: Backend = Processes(),
     options: ScoringOptions = ScoringOptions(),
     worst: int = WORST,
-    on_case: Callable[[int, int], None] = lambda done, total: None,
+    on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
 ) -> Evaluation:
     """Returns the scores of every prediction against the label file of the same name.
 
-    What is scored is that of `find_structures`, else the numbers in the files. Where files
-    are large, `backend` does the work; `on_case(done, total)` is called after each case. A case that fails is named
-    under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
+    What is scored is that of `find_structures`, else the numbers in the files. Where files are large, `backend` does
+    the work; `on_case(done, total, failed)` is called after each case, those that failed being among the done. A case
+    that fails is named under `failed`, with the reason. Raises UserError when all do, or when a prediction has no
+    label.
     """
     pairs = pair_files(predictions, labels)
     structures = find_structures(predictions, labels, options.include_background)
