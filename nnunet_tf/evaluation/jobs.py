@@ -6,6 +6,7 @@ from pathlib import Path
 from data_preprocessing.backend import Backend
 from data_preprocessing.errors import UserError
 from data_preprocessing.scheduler import Job, Outcome, Result, count_failed
+from nnunet_tf.evaluation.summary import Failure
 
 
 def run_cases(
@@ -24,6 +25,29 @@ def run_cases(
         outcomes.append(outcome)
         on_case(len(outcomes), len(jobs), count_failed(outcomes))
     return sorted(outcomes, key=lambda outcome: outcome.name)
+
+
+def failures_of(outcomes: Iterable[Outcome]) -> dict[str, Failure]:
+    """Returns why jobs failed, by name, of those that did."""
+    return {
+        outcome.name: Failure(reason=outcome.failure, user_error=outcome.user_error)
+        for outcome in outcomes
+        if outcome.failure is not None
+    }
+
+
+def results_and_failures(outcomes: Sequence[Outcome[Result]]) -> tuple[dict[str, Result], dict[str, Failure]]:
+    """Returns what jobs came to and why others failed, by name.
+
+    Raises UserError, or RuntimeError where the user cannot mend it, when all failed.
+    """
+    results = {outcome.name: outcome.result for outcome in outcomes if outcome.result is not None}
+    failures = failures_of(outcomes)
+    if not results:
+        reasons = [failure.reason for failure in failures.values()]
+        all_of_users = all(failure.user_error for failure in failures.values())
+        raise UserError(" | ".join(reasons)) if all_of_users else RuntimeError("\n".join(reasons))
+    return results, failures
 
 
 def _here(jobs: Sequence[Job[Result]]) -> Iterator[Outcome[Result]]:
