@@ -111,7 +111,8 @@ def make_job(options: argparse.Namespace) -> "Job":
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.training.settings import Job, check_resume
+    from nnunet_tf.training.resume import check_resume
+    from nnunet_tf.training.settings import Job
 
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)
