@@ -47,17 +47,22 @@ def main() -> None:
 
 
 def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
-    from data_preprocessing.files import make_folder
-    from nnunet_tf.launch.binding import bind
-    from nnunet_tf.launch.ranks import local_rank, local_size
+    from data_preprocessing.files import new_folder
     from nnunet_tf.launch.workers import check_devices, start
 
     if launch:
         check_devices(launch, options.device)
-    make_folder(job.folder)
-    if launch:
-        start(launch, sys.argv)
-        return
+    with new_folder(job.folder):
+        if launch:
+            start(launch, sys.argv)
+        else:
+            _train_here(job, options)
+
+
+def _train_here(job: "Job", options: argparse.Namespace) -> None:
+    from nnunet_tf.launch.binding import bind
+    from nnunet_tf.launch.ranks import local_rank, local_size
+
     threads = max(1, available_cores() // local_size())
     if options.bind:
         threads = bind(local_rank(), local_size())
