@@ -183,12 +183,25 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         parser.error(f"{given[0]} does not go with --detection, which writes --json and nothing else")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
+    _check_apart(parser, options)
     if options.images and not options.overlays:
         parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
     if options.model and not options.find_postprocessing:
         parser.error("--model belongs to --find-postprocessing; add that, or leave --model out")
     if options.find_postprocessing and not options.model:
         parser.error("--find-postprocessing saves into a model's folder; name it with --model")
+
+
+def _check_apart(parser: CommandParser, options: argparse.Namespace) -> None:
+    """Refuses pictures in a folder of images, where they would be taken for more of these, or written over them."""
+    pictures = {"--overlays": options.overlays, "--plot": options.plot and options.plot.parent}
+    images = {"--predictions": options.predictions, "--labels": options.labels, "--images": options.images}
+    for option, folder in pictures.items():
+        for taken, other in images.items():
+            if folder and other and folder.resolve() == other.resolve():
+                parser.error(
+                    f"{option}: {folder} is that of {taken}, and pictures count as images; name another folder"
+                )
 
 
 def _end_where_failed(failed: "dict[str, Failure]") -> None:
