@@ -36,6 +36,9 @@ def main() -> None:
     options = parser.parse_args()
 
     stop_in_order()
+    from nnunet_tf.runtime.dimensions import set_dim
+
+    set_dim(options)
     set_workers(options)
     launch = workers_to_start(options)
     job = make_job(options)
