@@ -28,6 +28,9 @@ def main() -> None:
         parser.error("--channels and --classes are of synthetic data; shards have their own")
 
     stop_in_order()
+    from nnunet_tf.runtime.dimensions import set_dim
+
+    set_dim(options)
     plan, folder = find_subject(options)
     other = _read_other(options)
     _check_writable(options)

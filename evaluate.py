@@ -15,7 +15,7 @@ from nnunet_tf.runtime.command_line import (
 
 if TYPE_CHECKING:
     from data_preprocessing.backend import Backend
-    from nnunet_tf.evaluation.summary import Evaluation
+    from nnunet_tf.evaluation.summary import Evaluation, Failure
 
 
 def main() -> None:
@@ -57,13 +57,12 @@ def main() -> None:
     if options.cross_validation:
         pool(options)
         return
-    if options.detection:
-        tell_defects(options)
-        return
     from nnunet_tf.runtime.backend import chosen_backend
 
     backend = chosen_backend(options)
-    if options.find_postprocessing:
+    if options.detection:
+        tell_defects(options, backend)
+    elif options.find_postprocessing:
         decide_postprocessing(options, backend)
     else:
         score(options, backend)
@@ -87,18 +86,15 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     _write(options, result)
-    failed = {name: (failure.reason, failure.user_error) for name, failure in result.failed.items()}
+    failed = dict(result.failed)
     if options.overlays:
         failed |= draw(options, result, backend)
-    if failed:
-        for name, (reason, _) in failed.items():
-            print(f"{name}: {reason}", file=sys.stderr)
-        print(f"evaluate.py: {len(failed)} case{'s' * (len(failed) > 1)} failed, see above; mend them", file=sys.stderr)
-        sys.exit(2 if all(user_error for _, user_error in failed.values()) else 1)
+    _end_where_failed(failed)
 
 
-def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") -> dict[str, tuple[str, bool]]:
-    """Draws the worst cases; returns those that failed, why, and whether the user can mend it."""
+def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") -> "dict[str, Failure]":
+    """Draws the worst cases; returns those that failed, and why."""
+    from nnunet_tf.evaluation.jobs import failures_of
     from nnunet_tf.evaluation.pictures import Folders, save_overlays
     from nnunet_tf.runtime.progress import track
 
@@ -106,7 +102,7 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
     with track("Drawing", total=None, unit="cases") as tracker:
         outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update)
     print(f"{sum(outcome.failure is None for outcome in outcomes)} cases drawn in {options.overlays}")
-    return {outcome.name: (outcome.failure, outcome.user_error) for outcome in outcomes if outcome.failure is not None}
+    return failures_of(outcomes)
 
 
 def pool(options: argparse.Namespace) -> None:
@@ -123,8 +119,11 @@ def pool(options: argparse.Namespace) -> None:
     _write(options, result)
 
 
-def tell_defects(options: argparse.Namespace) -> None:
-    """Prints how many images are rightly and wrongly called defective, over thresholds on the probability."""
+def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
+    """Prints how many images are rightly and wrongly called defective, over thresholds on the probability.
+
+    Exits with status 1 or 2 when cases failed.
+    """
     from data_preprocessing.files import write_model
     from nnunet_tf.evaluation.detection import detect
     from nnunet_tf.evaluation.tables import print_detection
@@ -132,11 +131,12 @@ def tell_defects(options: argparse.Namespace) -> None:
 
     _make_folders(options)
     with track("Scoring", total=None, unit="images") as tracker:
-        result = detect(options.predictions, options.labels, tracker.update)
+        result = detect(options.predictions, options.labels, backend, tracker.update)
     defective = sum(image.defect for image in result.images)
     print_detection(f"{len(result.images)} images, {defective} with a defect", result)
     if options.json:
         write_model(options.json, result)
+    _end_where_failed(result.failed)
 
 
 def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> None:
@@ -183,12 +183,35 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         parser.error(f"{given[0]} does not go with --detection, which writes --json and nothing else")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
+    _check_apart(parser, options)
     if options.images and not options.overlays:
         parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
     if options.model and not options.find_postprocessing:
         parser.error("--model belongs to --find-postprocessing; add that, or leave --model out")
     if options.find_postprocessing and not options.model:
         parser.error("--find-postprocessing saves into a model's folder; name it with --model")
+
+
+def _check_apart(parser: CommandParser, options: argparse.Namespace) -> None:
+    """Refuses pictures in a folder of images, where they would be taken for more of these, or written over them."""
+    pictures = {"--overlays": options.overlays, "--plot": options.plot and options.plot.parent}
+    images = {"--predictions": options.predictions, "--labels": options.labels, "--images": options.images}
+    for option, folder in pictures.items():
+        for taken, other in images.items():
+            if folder and other and folder.resolve() == other.resolve():
+                parser.error(
+                    f"{option}: {folder} is that of {taken}, and pictures count as images; name another folder"
+                )
+
+
+def _end_where_failed(failed: "dict[str, Failure]") -> None:
+    """Says which cases failed and why, and exits with status 1 or 2; does nothing where none did."""
+    if not failed:
+        return
+    for name, failure in failed.items():
+        print(f"{name}: {failure.reason}", file=sys.stderr)
+    print(f"evaluate.py: {len(failed)} case{'s' * (len(failed) > 1)} failed, see above; mend them", file=sys.stderr)
+    sys.exit(2 if all(failure.user_error for failure in failed.values()) else 1)
 
 
 def _make_folders(options: argparse.Namespace) -> None:

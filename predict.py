@@ -27,6 +27,10 @@ def main() -> None:
     stop_in_order()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
 
+    if not options.model:
+        from nnunet_tf.runtime.dimensions import set_dim
+
+        set_dim(options)
     from data_preprocessing.errors import UserError
     from data_preprocessing.scans import find_images
     from nnunet_tf.inference.inputs import check_headers, part_of

@@ -45,6 +45,10 @@ def main() -> None:
         from data_preprocessing.planner import task_number
 
         options.task = task_number(options.from_nnunet.name)
+    if not options.plan and not (options.verify and options.from_nnunet):  # which may have no config yet
+        from nnunet_tf.runtime.dimensions import set_dim
+
+        set_dim(options)
     from nnunet_tf.runtime.backend import chosen_backend
 
     backend = chosen_backend(options)
@@ -103,8 +107,7 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     dataset = open_dataset(_data(options), name)
     planned = plan_config(dataset, _fingerprint(options, dataset, number, backend), number, options.gpu_memory)
     write_config(path, planned)
-    only_2d = [] if planned.network_3d else ["--dim", "2"]
-    command = shlex.join(["python", "preprocess.py", "--task", number, *only_2d, "--data", str(_data(options))])
+    command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
     print(f"{path} written; next: {command}")
 
 

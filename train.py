@@ -36,6 +36,9 @@ def main() -> None:
     options = parser.parse_args()
 
     stop_in_order()
+    from nnunet_tf.runtime.dimensions import set_dim
+
+    set_dim(options)
     set_workers(options)
     launch = workers_to_start(options)
     job = make_job(options)
@@ -47,17 +50,22 @@ def main() -> None:
 
 
 def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
-    from data_preprocessing.files import make_folder
-    from nnunet_tf.launch.binding import bind
-    from nnunet_tf.launch.ranks import local_rank, local_size
+    from data_preprocessing.files import new_folder
     from nnunet_tf.launch.workers import check_devices, start
 
     if launch:
         check_devices(launch, options.device)
-    make_folder(job.folder)
-    if launch:
-        start(launch, sys.argv)
-        return
+    with new_folder(job.folder):
+        if launch:
+            start(launch, sys.argv)
+        else:
+            _train_here(job, options)
+
+
+def _train_here(job: "Job", options: argparse.Namespace) -> None:
+    from nnunet_tf.launch.binding import bind
+    from nnunet_tf.launch.ranks import local_rank, local_size
+
     threads = max(1, available_cores() // local_size())
     if options.bind:
         threads = bind(local_rank(), local_size())
@@ -111,7 +119,8 @@ def make_job(options: argparse.Namespace) -> "Job":
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.training.settings import Job, check_resume
+    from nnunet_tf.training.resume import check_resume
+    from nnunet_tf.training.settings import Job
 
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)

@@ -72,6 +72,20 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
+def new_folder(folder: Path) -> Iterator[None]:
+    """Makes `folder` as `make_folder` does; where the block raises, what it made goes again as far as it is empty."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        make_folder(folder)
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty, or not there
+            for each in made:
+                each.rmdir()
+        raise
+
+
+@contextmanager
 def kept_folder(folder: Path, command: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Makes `folder` and keeps it for this process; clears away temporary files of a run that was killed there.
 

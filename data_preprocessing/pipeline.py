@@ -23,7 +23,7 @@ from data_preprocessing.prepare import (
     read_case,
     resample_prepared,
 )
-from data_preprocessing.scheduler import Job, Outcome
+from data_preprocessing.scheduler import Job, Outcome, count_failed
 from data_preprocessing.shards import (
     CaseRecord,
     Manifest,
@@ -63,13 +63,13 @@ def preprocess(
     backend: Backend,
     shard_type: ShardType = "float32",
     trust_grid: bool = False,
-    on_case: Callable[[int, int], None] = lambda done, total: None,
+    on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Summary:
     """Has `backend` turn the training cases of `dataset` into shards in `folder`; those that are there are kept.
 
-    `on_case(done, total)` is called after each case; `warn` is told of cases that may need
-    more memory than there is; `trust_grid` is that of `preprocess_case`. When a case fails the
+    `on_case(done, total, failed)` is called after each case, those that failed being among the done; `warn` is told of
+    cases that may need more memory than there is; `trust_grid` is that of `preprocess_case`. When a case fails the
     others go on, the failure is in the summary, and the folder has no manifest, which training takes for incomplete.
     Raises UserError when no case has foreground.
     """
@@ -94,7 +94,7 @@ def preprocess(
         outcomes: list[Outcome[CaseRecord]] = []
         for outcome in backend.run(jobs):
             outcomes.append(outcome)
-            on_case(len(outcomes), len(jobs))
+            on_case(len(outcomes), len(jobs), count_failed(outcomes))
         outcomes.sort(key=lambda outcome: outcome.name)
         records = [outcome.result for outcome in outcomes if outcome.result is not None]
         summary = Summary(folder, records, [outcome for outcome in outcomes if outcome.failure is not None])

@@ -41,8 +41,7 @@ def refuse_existing(path: Path) -> None:
 def render_config(planned: PlannedConfig) -> str:
     """Returns the YAML text of a planned config: remarks and commands, then each field with its origin."""
     lines = [f"# {_one_line(remark)}" for remark in remarks(planned)]
-    options = f"--task {planned.config.task}{'' if planned.network_3d else ' --dim 2'}"
-    lines += [f"#     python {script}.py {options}" for script in ("preprocess", "train", "predict")]
+    lines += [f"#     python {script}.py --task {planned.config.task}" for script in ("preprocess", "train", "predict")]
     lines += ["# Known result: none, this config was never run."]
     content = planned.config.model_dump(mode="json")
     every_origin = origins(planned)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from data_preprocessing.files import atomic_path
+from data_preprocessing.files import atomic_path, read_model
 from data_preprocessing.pipeline import Summary
 from data_preprocessing.plan import Plan
-from data_preprocessing.shards import image_path, label_path
+from data_preprocessing.shards import CaseRecord, image_path, label_path, record_path
 
 MOST_PICTURES = 100
 COLUMNS = 10
@@ -36,7 +36,8 @@ def summary_table(summary: Summary, plan: Plan) -> Table:
 def save_sheet(path: Path, folder: Path, cases: Sequence[str]) -> int:
     """Writes a PNG with one slice a case, the one with most foreground, its label outlined; returns how many.
 
-    Past `MOST_PICTURES` cases, that many evenly spread over them.
+    Past `MOST_PICTURES` cases, that many evenly spread over them. Pictures are shown as they are stored. Raises
+    UserError where a case has no shard.
     """
     from matplotlib.figure import Figure
 
@@ -57,6 +58,8 @@ def save_sheet(path: Path, folder: Path, cases: Sequence[str]) -> int:
         for number in np.unique(shown[shown > 0]):
             if min(shown.shape) > 1 and (shown != number).any():
                 axes.contour(shown == number, levels=[0.5], colors=[f"C{(number - 1) % 10}"], linewidths=0.8)
+        if read_model(record_path(folder, case), CaseRecord, "run preprocess.py again").of_picture:
+            axes.invert_yaxis()
         axes.set_title(case, fontsize=5)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120, format="png")

@@ -61,6 +61,11 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
             pool.stop()
 
 
+def count_failed(outcomes: Iterable[Outcome]) -> int:
+    """Returns how many of the jobs that have ended failed."""
+    return sum(outcome.failure is not None for outcome in outcomes)
+
+
 def worth_processes(files: Iterable[Path]) -> bool:
     """Returns whether reading `files` takes longer than starting processes for it."""
     return sum(file.stat().st_size for file in files if file.is_file()) > BYTES_WORTH_PROCESSES

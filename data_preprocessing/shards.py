@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
+from data_preprocessing.formats.table import is_picture
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
 from data_preprocessing.task import TaskConfig
 
@@ -45,6 +46,11 @@ class CaseRecord(BaseModel):
     class_voxels: list[int]
     sources: dict[str, FileRecord]
     files: dict[str, FileRecord] = {}
+
+    @property
+    def of_picture(self) -> bool:
+        """Whether it comes from a PNG, BMP, JPEG or TIFF, whose rows are shown from top to bottom."""
+        return any(is_picture(Path(name)) for name in self.sources)
 
 
 class Manifest(BaseModel):

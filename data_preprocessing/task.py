@@ -145,6 +145,11 @@ class TaskConfig(Strict):
     regions: StatedRegions | None = Field(default=None, description="null: the classes of the data set")
     training: TrainingDefaults = TrainingDefaults()
 
+    @property
+    def default_dim(self) -> Dimensions:
+        """2 where only a 2D network is stated, else 3."""
+        return 2 if self.patch_size_3d is None and self.patch_size_2d is not None else 3
+
     @field_serializer("regions", mode="wrap")
     def _regions_in_order(
         self, regions: object, handler: SerializerFunctionWrapHandler, info: SerializationInfo

@@ -230,7 +230,7 @@ class TestMistakes:
         run_well("train.py", *task, *places)
         plan = (tmp_path / "task90_3d" / "fold_0" / "plan.json").read_bytes()
         done = run("train.py", *task, *places, "--resume", "--nfolds", 2, "--learning-rate", 0.5)
-        refused(done, "training.json", "folds was 5, is 2", "learning_rate was 0.001, is 0.5", "without --resume")
+        refused(done, "training.json", "--nfolds was 5, is 2", "--learning-rate was 0.001, is 0.5", "without --resume")
         assert (tmp_path / "task90_3d" / "fold_0" / "plan.json").read_bytes() == plan
 
     def test_writing_where_nothing_can_be_written(self, task, small_config_file, small_data, small_shards, tmp_path):

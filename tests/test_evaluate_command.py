@@ -101,6 +101,14 @@ def test_the_postprocessing_found_is_saved_in_the_models_folder(folders, tmp_pat
         (["--predictions", "here", "--labels", "there", "--find-postprocessing"], "--model"),
         (["--predictions", "here", "--labels", "there", "--images", "scans"], "--overlays"),
         (["--predictions", "here", "--labels", "there", "--model", "model"], "--find-postprocessing"),
+        (
+            ["--predictions", "here", "--labels", "there", "--images", "scans", "--overlays", "there/../here"],
+            "--overlays: there/../here is that of --predictions",
+        ),
+        (
+            ["--predictions", "here", "--labels", "there", "--plot", "there/box.png"],
+            "--plot: there is that of --labels",
+        ),
         (["--cross-validation", "here", "--labels", "there"], "--labels does not go with --cross-validation"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+import train
 from data_preprocessing.errors import UserError
 from tests.commands import ROOT, refused, run, run_well
 from train import make_job
@@ -233,6 +234,16 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(ba
     assert done.status == 2
     assert "no longer a number" in done.err.splitlines()[-1]
     assert (model / "model.weights.h5").read_bytes() == before
+
+
+def test_a_run_on_hosts_that_is_refused_leaves_no_folder_behind(base, tmp_path, monkeypatch):
+    words = [*base, "--results", tmp_path / "results", "--hosts", "a:1,b:1", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
+    monkeypatch.setattr(train, "stop_in_order", lambda: None)
+    monkeypatch.setattr("nnunet_tf.launch.workers.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="Horovod"):
+        train.main()
+    assert not (tmp_path / "results").exists()
 
 
 def test_where_only_the_other_shards_are_there_they_are_pointed_at(tmp_path):

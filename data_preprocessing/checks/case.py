@@ -37,7 +37,7 @@ class Expected:
 
     channels: tuple[str, ...]
     labels: dict[int, str]
-    dim: Dimensions
+    dim: Dimensions | None
     trust_grid: bool = False
 
 

@@ -37,7 +37,7 @@ Part = TypeVar("Part")
 
 def check_dataset(
     name: str,
-    dim: Dimensions,
+    dim: Dimensions | None,
     data: Path,
     backend: Backend,
     trust_grid: bool = False,
@@ -46,9 +46,10 @@ def check_dataset(
 ) -> list[Finding]:
     """Returns every problem of the data set `data/name` and of its training cases, worst first.
 
-    Where one file cannot be read, or dataset.json not be understood in part, the rest is checked all the same. With
-    `trust_grid` a label of another affine than its image's is a warning; fewer cases than `folds` are an error. Where
-    files are large, `backend` reads the cases; `on_case(done, total)` is called after each.
+    `dim` is that of the network they are for, None: of any. Where one file cannot be read, or dataset.json not be
+    understood in part, the rest is checked all the same. With `trust_grid` a label of another affine than its image's
+    is a warning; fewer cases than `folds` are an error. Where files are large, `backend` reads the cases;
+    `on_case(done, total)` is called after each.
     """
     try:
         path = description_file(data, name)

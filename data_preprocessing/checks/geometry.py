@@ -138,9 +138,9 @@ def _product(sizes: np.ndarray) -> str:
     return " x ".join(f"{size:g}" for size in sizes)
 
 
-def check_slices(shape: tuple[int, int, int], dim: int) -> list[Finding]:
+def check_slices(shape: tuple[int, int, int], dim: int | None) -> list[Finding]:
     """A single slice for a 3D network. `shape` is the file's `(i, j, k)`."""
-    if dim == 2 or 1 not in shape:
+    if dim != 3 or 1 not in shape:
         return []
     return [error(Row.SINGLE_SLICE, f"a single slice, shape {shape}, for a 3D network", "use --dim 2")]
 

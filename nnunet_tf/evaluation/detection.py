@@ -4,12 +4,16 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.errors import UserError
+from data_preprocessing.scheduler import Job
 from data_preprocessing.volume_io import load_label, read_image
-from nnunet_tf.evaluation.evaluate import FilePair, pair_files
+from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
+from nnunet_tf.evaluation.jobs import results_and_failures, run_cases
 from nnunet_tf.evaluation.structures import class_names
+from nnunet_tf.evaluation.summary import Failure
 from nnunet_tf.inference.outputs import OUTPUTS_NAME, PROBABILITIES
 
 THRESHOLDS = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)  # those of NVIDIA's UNet Industrial
@@ -41,19 +45,24 @@ class Confusion(BaseModel):
 
 
 class Detection(BaseModel):
-    """All images, and the confusion table over the thresholds."""
+    """All images, and the confusion table over the thresholds; `failed` tells which could not be scored."""
 
     images: list[ImageScore]
     table: list[Confusion]
+    failed: dict[str, Failure] = Field(default_factory=dict)
 
 
 def detect(
-    predictions: Path, labels: Path, on_case: Callable[[int, int], None] = lambda done, total: None
+    predictions: Path,
+    labels: Path,
+    backend: Backend = Processes(),
+    on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
 ) -> Detection:
     """Returns how well the probabilities kept in a folder of predictions tell images with a defect from those without.
 
-    A label with any foreground is a defect. `on_case(done, total)` is called after each image. Raises UserError when
-    there are no probabilities, or one has no label.
+    A label with any foreground is a defect. `backend` and `on_case` are those of `evaluate`. An image that fails is
+    named under `failed`, with the reason. Raises UserError when all do, there are no probabilities, or one has no
+    label.
     """
     home = predictions / PROBABILITIES
     if not (home / OUTPUTS_NAME).is_file():
@@ -64,11 +73,12 @@ def detect(
     # Of classes the first is the background; regions have none.
     first = 1 if len(names) > 1 and names[0] == class_names(predictions, labels).get(0) else 0
     pairs = pair_files(home, labels)
-    images = []
-    for pair in pairs:
-        images.append(_image_score(pair, first))
-        on_case(len(images), len(pairs))
-    return Detection(images=images, table=[confusion(images, threshold) for threshold in THRESHOLDS])
+    jobs = [Job(pair.name, _image_score, (pair, first), estimate_scoring(pair)) for pair in pairs]
+    files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
+    scores, failed = results_and_failures(run_cases(jobs, files, backend, on_case))
+    images = list(scores.values())
+    table = [confusion(images, threshold) for threshold in THRESHOLDS]
+    return Detection(images=images, table=table, failed=failed)
 
 
 def confusion(images: Sequence[ImageScore], threshold: float) -> Confusion:

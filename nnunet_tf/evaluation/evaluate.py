@@ -12,11 +12,11 @@ from data_preprocessing.memory import PROCESS_BYTES
 from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job
 from nnunet_tf.evaluation.case import absent_score, score_case
-from nnunet_tf.evaluation.jobs import run_cases
+from nnunet_tf.evaluation.jobs import results_and_failures, run_cases
 from nnunet_tf.evaluation.options import WORST, ScoringOptions
 from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.structures import Structures, class_structures, find_structures, with_background
-from nnunet_tf.evaluation.summary import Evaluation, Failure, evaluation
+from nnunet_tf.evaluation.summary import Evaluation, evaluation
 
 COPIES_TO_READ = 2  # of a label file's voxels as stored, while they become label numbers
 BYTES_TO_SCORE = 4  # a voxel: two label volumes, and masks of the largest structure
@@ -37,29 +37,20 @@ def evaluate(
     backend: Backend = Processes(),
     options: ScoringOptions = ScoringOptions(),
     worst: int = WORST,
-    on_case: Callable[[int, int], None] = lambda done, total: None,
+    on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
 ) -> Evaluation:
     """Returns the scores of every prediction against the label file of the same name.
 
-    What is scored is that of `find_structures`, else the numbers in the files. Where files
-    are large, `backend` does the work; `on_case(done, total)` is called after each case. A case that fails is named
-    under `failed`, with the reason. Raises UserError when all do, or when a prediction has no label.
+    What is scored is that of `find_structures`, else the numbers in the files. Where files are large, `backend` does
+    the work; `on_case(done, total, failed)` is called after each case, those that failed being among the done. A case
+    that fails is named under `failed`, with the reason. Raises UserError when all do, or when a prediction has no
+    label.
     """
     pairs = pair_files(predictions, labels)
     structures = find_structures(predictions, labels, options.include_background)
     jobs = [Job(pair.name, score_case, _arguments(pair, structures, options), estimate_scoring(pair)) for pair in pairs]
     files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
-    outcomes = run_cases(jobs, files, backend, on_case)
-    failed = {
-        outcome.name: Failure(reason=outcome.failure, user_error=outcome.user_error)
-        for outcome in outcomes
-        if outcome.failure is not None
-    }
-    cases = {outcome.name: outcome.result for outcome in outcomes if outcome.result is not None}
-    if not cases:
-        reasons = [failure.reason for failure in failed.values()]
-        all_of_users = all(failure.user_error for failure in failed.values())
-        raise UserError(" | ".join(reasons)) if all_of_users else RuntimeError("\n".join(reasons))
+    cases, failed = results_and_failures(run_cases(jobs, files, backend, on_case))
     if structures is None:
         cases = _with_the_same_rows(cases, options)
     result = evaluation(

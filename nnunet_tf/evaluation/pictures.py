@@ -51,7 +51,7 @@ def save_overlays(
     folders: Folders,
     result: Evaluation,
     backend: Backend = Processes(),
-    on_case: Callable[[int, int], None] = lambda done, total: None,
+    on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
 ) -> list[Outcome[Path]]:
     """Writes `target/case.png` for each of `worst_cases` and returns how each ended.
 

@@ -103,7 +103,8 @@ def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs)
         def predict(index: int, case: Case) -> tuple["Prediction", NiftiImage]:
             def windows(done: int, total: int) -> None:
                 raise_if_stopped()
-                tracker.update(index + done / (total + 1), note=f"{case.name}, window {done}/{total}")
+                note = f"{case.name}, window {done}/{total}"
+                tracker.update(index + done / (total + 1), failed=len(failures), note=note)
 
             warnings.tell(memory_findings(case, predictor.plans, free_memory()))
             volume = ahead.take()
@@ -122,7 +123,7 @@ def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs)
                     written.result()
                 written = writer.submit(outputs.write, case, *result)
                 del result
-            tracker.update(index + 1, note=case.name)
+            tracker.update(index + 1, failed=len(failures), note=case.name)
         if written:
             written.result()
         warnings.close()

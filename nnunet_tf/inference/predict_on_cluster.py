@@ -65,7 +65,7 @@ def predict_on_cluster(
                 failed.append(outcome)
             else:
                 warnings.tell(outcome.result)
-            tracker.update(done, note=outcome.name)
+            tracker.update(done, failed=len(failed), note=outcome.name)
         warnings.close()
     outputs.clear_leftovers(cases, alive=lambda process: False)  # of workers that were killed
     return sorted(failed, key=lambda outcome: outcome.name)

@@ -57,9 +57,10 @@ class CommandParser(argparse.ArgumentParser):
                 self.error(f"--{name.replace('_', '-')} {reason}")
 
     def add_task(self) -> None:
-        """Adds `--task` and `--dim`."""
+        """Adds `--task` and `--dim`, which `set_dim` fills in."""
         self.add_argument("--task", default="01", help="number of a config in configs/, or a config file's path")
-        self.add_argument("--dim", type=int, choices=(2, 3), default=3, help="2D or 3D network")
+        dim = "2D or 3D network; else 3, or 2 where the config has a 2D patch only"
+        self.add_argument("--dim", type=int, choices=(2, 3), help=dim)
 
     def add_fold(self, all_means: str) -> None:
         """Adds `--fold`; `all_means` is what "all" does."""

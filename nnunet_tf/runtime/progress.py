@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
+
+
+class _CountColumn(ProgressColumn):
+    """How many steps are done, and how many of those gone through have failed."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_count(task.completed, task.total, task.fields["failed"]), style="progress.download")
 
 
 class _RateColumn(ProgressColumn):
@@ -26,16 +33,17 @@ class Tracker:
     def __init__(self, title: str, total: int | None, unit: str, bar: Progress | None) -> None:
         self.title, self.total, self.unit, self.bar = title, total, unit, bar
         self.start = self.last_line = time.monotonic()
-        self.task = bar.add_task(title, total=total, unit=unit, note="") if bar else None
+        self.task = bar.add_task(title, total=total, unit=unit, failed=0, note="") if bar else None
 
-    def update(self, done: float, total: int | None = None, note: str = "") -> None:
-        """Says that `done` of the total are done; `note` stands beside the bar, such as a loss.
+    def update(self, done: float, total: int | None = None, failed: int = 0, note: str = "") -> None:
+        """Says that `done` of the total have ended; `note` stands beside the bar, such as a loss.
 
-        A part of a step that is under way makes the time left exact; whole steps are shown.
+        A part of a step that is under way makes the time left exact; whole steps are shown. The `failed` ones among
+        them are not shown as done, but counted beside it.
         """
         self.total = total or self.total
         if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=done, total=self.total, note=note)
+            self.bar.update(self.task, completed=done, total=self.total, failed=failed, note=note)
             return
         now = time.monotonic()
         total_now = self.total or done
@@ -43,7 +51,8 @@ class Tracker:
             self.last_line = now
             rate = done / max(now - self.start, 1e-9)
             left = _clock((total_now - done) / rate)
-            line = f"{self.title} {int(done)}/{int(total_now)}  {rate:.1f} {self.unit}/s  {left} left  {note}".rstrip()
+            count = _count(done, total_now, failed)
+            line = f"{self.title} {count}  {rate:.1f} {self.unit}/s  {left} left  {note}".rstrip()
             print(line, file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
@@ -67,12 +76,17 @@ def track(title: str, total: int | None, unit: str, show: bool = True) -> Iterat
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _CountColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
         yield Tracker(title, total, unit, bar)
+
+
+def _count(ended: float, total: float | None, failed: int) -> str:
+    of = "?" if total is None else int(total)
+    return f"{int(ended) - failed}/{of}" + (f", {failed} failed" if failed else "")
 
 
 def _clock(seconds: float) -> str:

@@ -1,14 +1,10 @@
 """The run as TensorBoard shows it: `tensorboard --logdir results`."""
 
-import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.files import read_model
-from data_preprocessing.shards import CaseRecord, record_path
-from nnunet_tf.evaluation.overlay import save_overlay
 from nnunet_tf.training.curve import EpochMetrics
+from nnunet_tf.training.example import Example, draw_example
 from nnunet_tf.training.settings import Job
-from nnunet_tf.training.validation import Example
 
 BOARD_FOLDER = "tensorboard"
 PICTURE_NAME = "validation.png"
@@ -31,19 +27,8 @@ class Board:
                 if score is not None:
                     tf.summary.scalar(f"Dice/{name}", score)
             if example:
-                self._draw(example, f"{example.name} after {metrics.epoch + 1} epochs")
-                picture = (self.job.folder / PICTURE_NAME).read_bytes()
-                tf.summary.image("validation", tf.image.decode_png(picture, channels=3)[tf.newaxis])
+                path = self.job.folder / PICTURE_NAME
+                title = f"{example.name} after {metrics.epoch + 1} epochs"
+                draw_example(path, example, self.job.plan, self.job.shards, title)
+                tf.summary.image("validation", tf.image.decode_png(path.read_bytes(), channels=3)[tf.newaxis])
         self._writer.flush()
-
-    def _draw(self, example: Example, title: str) -> None:
-        plan = self.job.plan
-        record = read_model(record_path(self.job.shards, example.name), CaseRecord, "run preprocess.py again")
-        spacing = plan.spacing if plan.dim == 3 else (record.spacing[0], *plan.spacing)
-        back = np.argsort(plan.axis_order)  # from network axis order to (z, y, x)
-        image, prediction, truth = (
-            np.transpose(volume, back) for volume in (example.image[..., 0], example.prediction, example.truth)
-        )
-        names = dict(enumerate(plan.scored, start=1))
-        zyx = [spacing[axis] for axis in back]
-        save_overlay(self.job.folder / PICTURE_NAME, image, zyx, prediction, names, title, truth)

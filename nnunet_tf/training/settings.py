@@ -1,15 +1,13 @@
 """The settings of one training run, and the model folder it fills."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, write_model
-from data_preprocessing.plan import Plan, read_plan
+from data_preprocessing.files import write_model
+from data_preprocessing.plan import Plan
 from data_preprocessing.task import Strict
 from nnunet_tf.choices import Augmentation, FoldName
 from nnunet_tf.data.folds import Fold
@@ -19,18 +17,6 @@ from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
-# What a resumed run may do otherwise than before.
-FREE_ON_RESUME = {
-    "epochs",
-    "workers",
-    "validate_every",
-    "patience",
-    "read_roi",
-    "xla",
-    "fp16_allreduce",
-    "pretrained",
-    "elastic",
-}
 
 
 class TrainingSettings(Strict):
@@ -96,36 +82,6 @@ class Job:
     settings: TrainingSettings
 
 
-def check_resume(job: Job) -> None:
-    """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
-
-    More epochs are fine, and what else is in `FREE_ON_RESUME`.
-    """
-    if not (job.folder / CHECKPOINT_NAME).is_file():
-        raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
-    remedy = "train without --resume, which starts over"
-    before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
-    if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
-        raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
-    old, new = (dict(_flat(each)) for each in (before, job.settings))
-    differing = [f"{name} was {old[name]}, is {new[name]}" for name in old if old[name] != new[name]]
-    if job.settings.epochs < before.epochs:
-        differing.append(f"epochs was {before.epochs}, is {job.settings.epochs}")
-    if differing:
-        raise UserError(
-            f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
-            f"give the same ones, or {remedy}"
-        )
-
-
 def write_settings(folder: Path, settings: TrainingSettings) -> None:
     """Writes the settings into the model folder, atomically."""
     write_model(folder / SETTINGS_NAME, settings)
-
-
-def _flat(settings: BaseModel) -> Iterator[tuple[str, object]]:
-    for name, value in settings:
-        if isinstance(value, BaseModel):
-            yield from _flat(value)
-        elif name not in FREE_ON_RESUME:
-            yield name, value

@@ -1,7 +1,6 @@
 """The score of a network on the cases that its fold holds back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -14,16 +13,7 @@ from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.training.distributed import Group
-
-
-@dataclass(frozen=True)
-class Example:
-    """A validated case to look at: image `(D, H, W, C)`; what is scored as numbers from 1 on, `(D, H, W)`."""
-
-    name: str
-    image: np.ndarray
-    prediction: np.ndarray
-    truth: np.ndarray
+from nnunet_tf.training.example import Example
 
 
 class Validation:

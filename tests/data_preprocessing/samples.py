@@ -4,15 +4,19 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from matplotlib.image import imread
+from PIL import Image
 
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
+from data_preprocessing.pipeline import preprocess_case
+from data_preprocessing.plan import Plan, make_plan
 from data_preprocessing.task import TaskConfig
 
 RAS_SHAPE = (3, 4, 5)  # (x, y, z), all different, so that no two axes can be confused
@@ -102,6 +106,33 @@ def make_config(**changes) -> TaskConfig:
 def make_dataset(channels: Sequence[str] = ("MRI",), labels: dict[int, str] | None = None) -> Dataset:
     """Returns a data set without cases."""
     return Dataset(Path("Task91_Tiny"), tuple(channels), labels or {0: "background", 1: "organ"}, ())
+
+
+def write_square(folder: Path, suffix: str) -> tuple[Path, Plan]:
+    """Makes shards of a slice named "square", whose first rows and columns, as stored, are class 1.
+
+    Returns their folder and plan.
+    """
+    pixels = np.zeros((40, 40), np.uint8)  # (row, column)
+    pixels[2:12, 2:12] = 1
+    paths = [folder / kind / f"square{suffix}" for kind in ("imagesTr", "labelsTr")]
+    for path, content in zip(paths, (pixels + 1, pixels), strict=True):  # of zeros nothing would be left around it
+        path.parent.mkdir()
+        if suffix == ".png":
+            Image.fromarray(content).save(path)
+        else:
+            save(path, content.T[..., np.newaxis], np.eye(4))
+    plan = make_plan(make_config(), make_dataset(), 2)
+    dataset = replace(make_dataset(), folder=folder)
+    preprocess_case(Case("square", (paths[0],), paths[1]), dataset, plan, folder / "shards", "float32")
+    return folder / "shards", plan
+
+
+def middle_of_colour(picture: Path) -> tuple[float, float]:
+    """Returns where the coloured part of a PNG lies: shares of its height, from the top, and of its width."""
+    pixels = imread(picture)
+    row, column = np.argwhere(np.ptp(pixels[..., :3], axis=-1) > 0.2).mean(axis=0) / pixels.shape[:2]
+    return float(row), float(column)
 
 
 def write_tiny_dataset(

@@ -72,7 +72,7 @@ def test_shards_are_those_of_this_machine_though_a_worker_is_killed_in_mid_case(
     summary = preprocess(small_config, dataset, plan, tmp_path, cluster, on_case=lambda *case: done.append(case))
     assert (tmp_path / "killed").exists()
     assert summary.failures == []
-    assert done == [(number, 6) for number in range(1, 7)]
+    assert done == [(number, 6, 0) for number in range(1, 7)]
     expected = contents(small_shards / plan.name)
     assert "manifest.json" in expected
     assert contents(tmp_path) == expected

@@ -4,7 +4,16 @@ import json
 import numpy as np
 import pytest
 
-from data_preprocessing.files import atomic_path, checksum, read_model, validated, write_array, write_json, write_model
+from data_preprocessing.files import (
+    atomic_path,
+    checksum,
+    new_folder,
+    read_model,
+    validated,
+    write_array,
+    write_json,
+    write_model,
+)
 from data_preprocessing.task import Strict
 
 from .samples import refused
@@ -54,6 +63,28 @@ def test_the_temporary_file_is_in_the_same_folder_and_keeps_the_suffixes(tmp_pat
     with atomic_path(tmp_path / "label.nii.gz") as temporary:
         temporary.touch()
         assert (temporary.parent, temporary.suffixes[-2:]) == (tmp_path, [".nii", ".gz"])
+
+
+def test_a_new_folder_goes_again_where_the_block_fails_with_nothing_in_it(tmp_path):
+    folder = tmp_path / "results" / "task" / "fold_0"
+    with pytest.raises(RuntimeError), new_folder(folder):
+        assert folder.is_dir()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError), new_folder(folder):
+        (folder.parent / "mine").touch()
+        raise RuntimeError
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    folder.mkdir()
+    with pytest.raises(RuntimeError), new_folder(folder):
+        raise RuntimeError
+    assert folder.is_dir()  # it was there before
+
+
+def test_a_new_folder_stays_where_all_goes_well(tmp_path):
+    with new_folder(tmp_path / "results" / "fold_0"):
+        pass
+    assert (tmp_path / "results" / "fold_0").is_dir()
 
 
 def test_a_missing_folder_is_made(tmp_path):

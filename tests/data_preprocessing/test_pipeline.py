@@ -44,7 +44,7 @@ def tiny(tmp_path):
     return data, cases
 
 
-def run(data, folder, processes=1, on_case=lambda done, total: None):
+def run(data, folder, processes=1, on_case=lambda done, total, failed: None):
     """Preprocesses the tiny data set under `data` into `folder`; returns the summary."""
     config = make_config()
     dataset = load_dataset(data, config.dataset)
@@ -145,8 +145,12 @@ def test_the_summary_has_the_records_and_the_size_of_all_shards(tiny, tmp_path):
 
 def test_progress_is_told_after_each_case(tiny, tmp_path):
     told = []
-    run(tiny[0], tmp_path / "shards", on_case=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    data, cases = tiny
+    run(data, tmp_path / "shards", on_case=lambda *case: told.append(case))
+    assert told == [(1, 3, 0), (2, 3, 0), (3, 3, 0)]
+    save(cases["b"].label, labels_of(1, 7), np.eye(4))
+    run(data, tmp_path / "shards", on_case=lambda *case: told.append(case))
+    assert told[-1] == (3, 3, 1)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -104,7 +104,7 @@ def test_the_memory_and_the_commands_are_at_the_head():
     head = render_config(planned_of(KINDS["MRI"], memory=24)).split("task:")[0]
     assert "24 GB" in head
     assert "#     python train.py --task 91\n" in head
-    assert "#     python train.py --task 91 --dim 2\n" in render_config(planned_of(KINDS["single slices"]))
+    assert "#     python train.py --task 91\n" in render_config(planned_of(KINDS["single slices"]))
 
 
 def test_odd_names_of_channels_and_folders_cannot_break_the_file(tmp_path):

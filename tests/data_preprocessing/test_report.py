@@ -8,6 +8,8 @@ from data_preprocessing.pipeline import Summary
 from data_preprocessing.report import save_sheet, summary_table
 from data_preprocessing.shards import CaseRecord, open_shards, record_path
 
+from .samples import middle_of_colour, write_square
+
 CASES = [f"phantom_{index:03d}" for index in range(6)]
 
 
@@ -39,3 +41,12 @@ def test_the_sheet_shows_every_case_with_outlines(folder, tmp_path):
 def test_a_large_data_set_is_drawn_in_part(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(report, "MOST_PICTURES", 4)
     assert save_sheet(tmp_path / "sheet.png", folder, CASES) == 4
+
+
+@pytest.mark.parametrize(("suffix", "high"), [(".png", True), (".nii.gz", False)])
+def test_pictures_stand_upright_in_the_sheet(tmp_path, suffix, high):
+    folder, _ = write_square(tmp_path, suffix)
+    save_sheet(tmp_path / "sheet.png", folder, ["square"])
+    row, column = middle_of_colour(tmp_path / "sheet.png")
+    assert (row < 0.5) == high
+    assert column < 0.5

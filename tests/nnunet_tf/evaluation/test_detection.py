@@ -87,6 +87,29 @@ def test_the_command_prints_the_table_and_writes_it(folder, monkeypatch, capsys)
     assert len(written["table"]) == len(THRESHOLDS)
 
 
+def test_images_that_fail_are_all_named_and_the_others_are_scored(folder, monkeypatch, capsys):
+    (folder / "predictions" / "probabilities" / "b.nii.gz").write_bytes(b"no image")
+    (folder / "labelsTs" / "d.nii.gz").write_bytes(b"")
+    folders = ["--predictions", folder / "predictions", "--labels", folder / "labelsTs"]
+    with pytest.raises(SystemExit) as ended:
+        command(monkeypatch, "--detection", *folders, "--json", folder / "detection.json")
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "3 images, 1 with a defect" in said.out
+    *_, first, second, last = said.err.splitlines()
+    assert first.startswith(f"b: {folder / 'predictions' / 'probabilities' / 'b.nii.gz'}: ")
+    assert second.startswith(f"d: {folder / 'labelsTs' / 'd.nii.gz'}: the file is empty")
+    assert last == "evaluate.py: 2 cases failed, see above; mend them"
+    assert [image["case"] for image in json.loads((folder / "detection.json").read_text())["images"]] == ["a", "c", "e"]
+
+
+def test_where_all_images_fail_each_is_named(folder):
+    for name in CASES:
+        (folder / "labelsTs" / f"{name}.nii.gz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"a.nii.gz: .* \| .*e.nii.gz: the file is empty"):
+        detect(folder / "predictions", folder / "labelsTs")
+
+
 @pytest.mark.parametrize("words", [("--csv", "scores.csv"), ("--find-postprocessing",)])
 def test_what_does_not_go_with_it_is_refused(monkeypatch, capsys, words):
     with pytest.raises(SystemExit) as ended:

@@ -95,12 +95,13 @@ def test_a_case_that_fails_is_named_and_the_others_are_scored(folders, apart, mo
     write(predictions / "other.nii.gz", np.ones((3, 3, 4)))
     write(predictions / "undeclared.nii.gz", np.full((3, 3, 3), 9))
     seen = []
-    result = evaluate(predictions, labels, Processes(2), on_case=lambda done, total: seen.append((done, total)))
+    result = evaluate(predictions, labels, Processes(2), on_case=lambda *case: seen.append(case))
     assert result.cases == {"good": {"a": 1.0, "b": None}}
     assert set(result.failed) == {"other", "undeclared"}
     assert "voxel grid differs" in result.failed["other"].reason
     assert result.failed["undeclared"].user_error
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert [case[:2] for case in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert seen[-1][2] == 2
 
 
 def test_the_estimate_grows_with_the_voxels_and_with_how_they_are_stored(tmp_path):

@@ -4,6 +4,7 @@ from matplotlib.image import imread
 
 from data_preprocessing.phantom import Options, sample_case
 from nnunet_tf.evaluation.overlay import best_slices, save_overlay
+from tests.data_preprocessing.samples import middle_of_colour
 
 
 def test_the_slices_show_the_small_structure_beside_the_large_one():
@@ -59,12 +60,6 @@ def test_the_picture_is_coloured_where_structures_are(tmp_path):
     coloured = [np.ptp(imread(tmp_path / name)[..., :3], axis=-1) > 0.2 for name in ("with.png", "without.png")]
     assert coloured[0].mean() > 0.01
     assert not coloured[1].any()
-
-
-def middle_of_colour(path):
-    """Where the coloured part of a picture lies: shares of its height and width."""
-    coloured = np.argwhere(np.ptp(imread(path)[..., :3], axis=-1) > 0.2)
-    return coloured.mean(axis=0) / imread(path).shape[:2]
 
 
 @pytest.mark.parametrize(("as_stored", "high", "left"), [(True, True, True), (False, False, False)])

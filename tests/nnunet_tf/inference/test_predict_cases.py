@@ -50,7 +50,7 @@ def test_every_scan_gets_its_own_segmentation(predictor, cases, outputs):
         np.testing.assert_array_equal(labels, np.where(anatomy() + number > 30.5, 4, 0))
 
 
-def test_scans_that_fail_are_told_of_and_keep_nobody_waiting(predictor, cases, outputs, monkeypatch):
+def test_scans_that_fail_are_told_of_and_keep_nobody_waiting(predictor, cases, outputs, monkeypatch, capsys):
     cases[0].images[0].write_bytes(b"")
     save(cases[3].images[0], np.ones((4, 4, 4, 2), np.int16))
     predict = Predictor.predict
@@ -64,6 +64,7 @@ def test_scans_that_fail_are_told_of_and_keep_nobody_waiting(predictor, cases, o
     failures = predict_cases(predictor, cases, outputs)
     assert [line.partition(":")[0] for line in failures] == [str(cases[index].images[0]) for index in (0, 2, 3)]
     assert "takes more memory than there is" in failures[1]
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Predicting 1/4, 3 failed ")
     assert written(outputs) == ["scan_1.nii.gz"]
 
 

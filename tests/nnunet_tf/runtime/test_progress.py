@@ -37,6 +37,16 @@ def test_a_part_of_a_step_counts_for_the_time_left_but_whole_steps_are_shown(cap
 
 
 @pytest.mark.parametrize("terminal", [False, True])
+def test_what_failed_is_counted_beside_what_is_done(capsys, monkeypatch, terminal):
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+    with track("Work", total=1, unit="cases") as tracker:
+        tracker.update(1, failed=1)
+    said = capsys.readouterr().err
+    assert "0/1, 1 failed" in said
+    assert "1/1" not in said
+
+
+@pytest.mark.parametrize("terminal", [False, True])
 def test_what_is_said_beside_the_progress_is_a_line_as_it_stands(capsys, monkeypatch, terminal):
     monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
     with track("Work", total=1, unit="cases") as tracker:

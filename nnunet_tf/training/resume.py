@@ -1,0 +1,92 @@
+"""What a run that goes on must have in common with its beginning."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel
+
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model
+from data_preprocessing.plan import read_plan
+from nnunet_tf.training.settings import CHECKPOINT_NAME, SETTINGS_NAME, Job, TrainingSettings
+
+# What a resumed run may do otherwise than before.
+FREE_ON_RESUME = {
+    "epochs",
+    "workers",
+    "validate_every",
+    "patience",
+    "read_roi",
+    "xla",
+    "fp16_allreduce",
+    "pretrained",
+    "elastic",
+}
+# What is another by default where the first is another: with that put right, these are too.
+OF_OPTIMIZER = {"learning_rate", "weight_decay", "momentum"}
+OF_NETWORK = OF_OPTIMIZER | {
+    "steps_per_epoch",
+    "batch_size",
+    "augmentation",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "warmup_steps",
+}
+CONSEQUENCES = {"network": OF_NETWORK, "optimizer": OF_OPTIMIZER}
+OPTION_NAMES = {"folds": "nfolds", "volumes": "nvol"}  # where they are not those of the settings
+
+
+def check_resume(job: Job) -> None:
+    """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
+
+    More epochs are fine, and what else is in `FREE_ON_RESUME`. Of settings, the options to change are named.
+    """
+    if not (job.folder / CHECKPOINT_NAME).is_file():
+        raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
+    remedy = "train without --resume, which starts over"
+    before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
+    if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
+        raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
+    differing = differences(before, job.settings)
+    if differing:
+        raise UserError(
+            f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
+            f"give the same ones, or {remedy}"
+        )
+
+
+def differences(before: TrainingSettings, now: TrainingSettings) -> list[str]:
+    """Returns, in words, the options that a run cannot go on with; none that only follow from another one of them."""
+    old, new = compared(before), compared(now)
+    names = {name for name in old if old[name] != new[name]}
+    follow = set().union(*(CONSEQUENCES[name] for name in names & CONSEQUENCES.keys()))
+    told = [name for name in old if name in names - follow]
+    lines = [f"--{option_name(name)} was {_in_words(name, old)}, is {_in_words(name, new)}" for name in told]
+    if now.epochs < before.epochs and "network" not in names:  # which says how many where nobody does
+        lines.append(f"--epochs was {before.epochs}, is {now.epochs}")
+    return lines
+
+
+def compared(settings: TrainingSettings) -> dict[str, object]:
+    """Returns the settings that must not change, by name."""
+    return dict(_flat(settings))
+
+
+def option_name(setting: str) -> str:
+    """Returns the option of train.py, without dashes in front, that a setting comes from."""
+    return OPTION_NAMES.get(setting, setting.replace("_", "-"))
+
+
+def _in_words(name: str, settings: dict[str, object]) -> str:
+    value = settings[name]
+    if value is None:
+        return "0" if name == "ema" else "left out"
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def _flat(settings: BaseModel) -> Iterator[tuple[str, object]]:
+    for name, value in settings:
+        if isinstance(value, BaseModel):
+            yield from _flat(value)
+        elif name not in FREE_ON_RESUME:
+            yield name, value
