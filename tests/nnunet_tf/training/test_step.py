@@ -11,16 +11,25 @@ from nnunet_tf.training.losses import make_loss
 from nnunet_tf.training.optimizer import make_optimizer
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 from nnunet_tf.training.step import TrainingStep
+from tests.nnunet_tf.networks.samples import NARROW, name_of
 
-PATCH = (8, 16, 8)
+PATCH, PATCH_2D = (8, 16, 8), (16, 16)
 
 
-def make_step(precision="float32", average=False, xla=False, group=None, **optimizer):
+def make_step(
+    precision="float32",
+    average=False,
+    xla=False,
+    group=None,
+    network=NetworkSettings(deep_supervision=True),
+    patch=PATCH,
+    **optimizer,
+):
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(precision)
     keras.utils.set_random_seed(0)
-    topology = plan_topology(PATCH, (1, 1, 1), [4, 8])
-    network = build_network(topology, PATCH, 1, 2, NetworkSettings(deep_supervision=True))
+    topology = plan_topology(patch, (1,) * len(patch), [4, 8])
+    network = build_network(topology, patch, 1, 2, network)
     keras.mixed_precision.set_dtype_policy(before)
     settings = OptimizerSettings(**{"learning_rate": 1e-2, **optimizer})
     return TrainingStep(
@@ -50,6 +59,17 @@ def test_compiled_by_xla_the_step_is_the_same(batch):
     plain, compiled = make_step(), make_step(xla=True)
     for _ in range(2):
         assert float(compiled(*batch)) == pytest.approx(float(plain(*batch)), rel=1e-3)
+
+
+@pytest.mark.parametrize("settings", NARROW, ids=name_of)
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_the_other_networks_learn_compiled_by_xla(settings, precision):
+    image = np.random.default_rng(0).normal(size=(2, *settings.input_size(PATCH_2D), 1)).astype(np.float32)
+    margin = [(seen - side) // 2 for seen, side in zip(image.shape[1:3], PATCH_2D, strict=True)]
+    middle = image[:, margin[0] : margin[0] + PATCH_2D[0], margin[1] : margin[1] + PATCH_2D[1], 0]
+    step = make_step(precision, xla=True, network=settings, patch=PATCH_2D)
+    losses = [float(step(image, (middle > 0.5).astype(np.int32))) for _ in range(40)]
+    assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
 def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
