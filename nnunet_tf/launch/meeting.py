@@ -25,7 +25,7 @@ from data_preprocessing.task import Strict
 from nnunet_tf.launch.hosts import check_own_name
 from nnunet_tf.launch.launchers import Given
 from nnunet_tf.launch.places import LOOPBACK_ADDRESS, Arrival, Place, find_places
-from nnunet_tf.launch.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS
+from nnunet_tf.launch.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, check_horovod
 
 ANSWER_TIMEOUT_SECONDS = 2.0  # of an address that may be no way to worker 0
 KNOWN_TIMEOUT_SECONDS = 30.0  # of the one that is
@@ -45,9 +45,10 @@ def meet(
 ) -> Place:
     """Waits for all workers in `folder`, sets the variables by which Horovod connects them, and returns the own place.
 
-    Raises UserError when some do not come within `wait_seconds`, `interface` is not there, or the machine's own name
-    cannot be used.
+    Raises UserError when some do not come within `wait_seconds`, Horovod or `interface` is not there, or the machine's
+    own name cannot be used.
     """
+    check_horovod()
     own_addresses = _addresses(interface)
     file = folder / _file_name(given)
     deadline = time.monotonic() + wait_seconds

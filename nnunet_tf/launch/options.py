@@ -57,8 +57,8 @@ def set_workers(options: argparse.Namespace) -> None:
     from nnunet_tf.launch.ranks import given_workers, other_launcher
 
     other = other_launcher()
-    for name in OF_STARTING if other else ():
-        if getattr(options, name):
+    for name in OF_STARTING:
+        if other and getattr(options, name):
             raise UserError(
                 f"--{name.replace('_', '-')}: is for workers that train.py starts itself; {other.launcher} has started "
                 "these; leave it out, or start train.py once"

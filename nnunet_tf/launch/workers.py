@@ -76,8 +76,7 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     Shows what `Output` says. Raises UserError when Horovod is not installed, the machine cannot resolve its own name,
     or a worker ends with an error of the user's; CommandFailed when one fails otherwise or is killed.
     """
-    if find_spec("horovod") is None:
-        raise UserError("--gpus: several workers need Horovod, which is not installed; run `make setup`")
+    check_horovod()
     check_own_name(alone=all_here(launch.hosts))
     output = Output(Path(command[0]).name, elastic=launch.elastic is not None)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
@@ -98,6 +97,12 @@ def start(launch: Launch, command: Sequence[str]) -> None:
             raise
     if process.returncode:
         raise output.error()
+
+
+def check_horovod() -> None:
+    """Raises UserError when Horovod is not installed."""
+    if find_spec("horovod") is None:
+        raise UserError("several workers need Horovod, which is not installed; run `make setup`")
 
 
 def _words(launch: Launch, command: Sequence[str]) -> list[str]:
