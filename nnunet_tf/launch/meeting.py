@@ -193,7 +193,7 @@ def _addresses(interface: str | None) -> list[tuple[str, str]]:
     if not own:
         names = ", ".join(sorted({name for name, _ in pairs}))
         raise UserError(
-            f"--network-interface {interface}: {socket.gethostname()} has no such one with IPv4; has {names}"
+            f"--network-interface {interface}: {socket.gethostname()} has no such one with IPv4, but {names}"
         )
     return own
 
