@@ -131,7 +131,8 @@ def test_a_killed_worker_ends_the_run_and_resume_goes_on_to_the_losses_of_one_wo
 
 def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base, tmp_path):
     pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
-    words = [*base, *SHORT, "--device", "cpu", "--augmentation", "none", "--warmup-steps", 0]
+    words = [*base, *SHORT, "--device", "cpu", "--augmentation", "none"]
+    words += ["--learning-rate", 1e-3, "--scheduler", "none", "--warmup-steps", 0]
     command = [sys.executable, "train.py", *map(str, words), "--batch-size", "1", "--results", str(tmp_path)]
     pipe, processes = subprocess.PIPE, []
     for rank in range(2):
