@@ -57,9 +57,10 @@ def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | No
 
     Raises UserError where the machine has not what is asked for.
     """
-    from nnunet_tf.launch.ranks import local_rank, started_by_launcher
+    from nnunet_tf.launch.ranks import local_rank, refuse_other_launcher, started_by_launcher
     from nnunet_tf.launch.workers import Launch, check_devices, start
 
+    refuse_other_launcher()
     if options.gpus > 1 and not started_by_launcher():
         launch = Launch(workers=options.gpus)
         check_devices(launch, options.device)

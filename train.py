@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
@@ -64,22 +64,26 @@ def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> 
 
 def _train_here(job: "Job", options: argparse.Namespace) -> None:
     from nnunet_tf.launch.binding import bind
-    from nnunet_tf.launch.ranks import local_rank, local_size
+    from nnunet_tf.launch.machine_share import take_share
+    from nnunet_tf.launch.ranks import other_launcher
 
-    threads = max(1, available_cores() // local_size())
+    other = other_launcher()
+    share = take_share(job.folder, options.network_interface)
+    threads = max(1, available_cores() // share.core_shares)
     if options.bind:
-        threads = bind(local_rank(), local_size())
+        threads = bind(share.core_share, share.core_shares)
     from nnunet_tf.runtime.device import start_tensorflow
 
-    runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
+    runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla)
     from nnunet_tf.evaluation.tables import print_summary
-    from nnunet_tf.training.distributed import check_same_device, join_group
+    from nnunet_tf.training.distributed import check_same_device, join_group, loss_in_one_line
     from nnunet_tf.training.run import train
 
     group = join_group(options.fp16_allreduce)
-    if not options.elastic:  # whose workers say nothing to each other before they have the same state
-        check_same_device(group, runtime.gpu)
-    summary = train(job, group, runtime, options.resume, threads)
+    with loss_in_one_line(group.rank) if other else nullcontext():  # what starts workers itself tells who ended first
+        if not options.elastic:  # whose workers say nothing to each other before they have the same state
+            check_same_device(group, runtime.gpu)
+        summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:
             print_summary(f"Validation on {len(summary.cases)} cases", summary)
@@ -88,9 +92,12 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
 
 def _cross_validate(job: "Job", resume: bool) -> None:
     from nnunet_tf.evaluation.tables import print_folds
+    from nnunet_tf.launch.ranks import rank
     from nnunet_tf.training.cross_validation import cross_validate
 
-    result = cross_validate(job, sys.argv, resume)
+    result = cross_validate(job, sys.argv, resume, leads=rank() == 0)
+    if result is None:
+        return
     scores = [*result.classes.values(), result.all_classes]
     rows = [(each.mean, each.deviation, *each.folds) for each in scores]
     print_folds(f"Cross-validation of {job.plan.name}", [*result.classes, "all classes"], rows)
@@ -99,13 +106,16 @@ def _cross_validate(job: "Job", resume: bool) -> None:
 @contextmanager
 def _kept(job: "Job") -> Iterator[None]:
     """Where the user stops the run, says what is kept of it."""
-    from nnunet_tf.launch.ranks import started_by_launcher
+    from nnunet_tf.launch.ranks import other_launcher, rank, started_by_launcher
     from nnunet_tf.training.settings import CHECKPOINT_NAME
+
+    # Where train.py has started the workers itself, it is not one of them and says so.
+    silent = rank() > 0 if other_launcher() else started_by_launcher()
 
     try:
         yield
     except KeyboardInterrupt as stopped:
-        if started_by_launcher():
+        if silent:
             raise
         kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
         is_kept = (job.folder / CHECKPOINT_NAME).is_file()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -127,6 +128,28 @@ def test_a_killed_worker_ends_the_run_and_resume_goes_on_to_the_losses_of_one_wo
     curve = losses(model)
     assert len(curve) == epochs
     np.testing.assert_allclose(curve, losses(tmp_path / "alone" / "task90_3d" / "fold_0"), rtol=1e-4)
+
+
+def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base, tmp_path):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    words = [*base, *SHORT, "--device", "cpu", "--augmentation", "none"]
+    words += ["--learning-rate", 1e-3, "--scheduler", "none", "--warmup-steps", 0]
+    command = [sys.executable, "train.py", *map(str, words), "--batch-size", "1", "--results", str(tmp_path)]
+    pipe, processes = subprocess.PIPE, []
+    for rank in range(2):
+        names = ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
+        given = {f"OMPI_COMM_WORLD_{name}": str(each) for name, each in zip(names, (rank, 2) * 2, strict=True)}
+        environment = os.environ | given
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True))
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    model = tmp_path / "task90_3d" / "fold_0"
+    assert f"Model in {model}" in said[0][0]
+    assert said[1][0] == ""
+    assert list(model.glob(".workers*")) == []
+    run_well("train.py", *words, "--batch-size", 2, "--results", tmp_path / "alone")
+    alone = tmp_path / "alone" / "task90_3d" / "fold_0"
+    np.testing.assert_allclose(losses(model), losses(alone), rtol=1e-4)
 
 
 def test_an_elastic_run_goes_on_without_a_killed_worker_and_takes_in_a_new_one(base, tmp_path):

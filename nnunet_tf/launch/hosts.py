@@ -68,19 +68,24 @@ def is_here(name: str) -> bool:
     return any(each.address == address for some in interfaces for each in some if each.family == socket.AF_INET)
 
 
-def check_own_name(hosts: Sequence[Host] = ()) -> None:
+def all_here(hosts: Sequence[Host]) -> bool:
+    """Returns whether no other machine is among `hosts`."""
+    return all(is_here(host.name) for host in hosts)
+
+
+def check_own_name(alone: bool) -> None:
     """Raises UserError where the machine's own name leads nowhere: Horovod crashes there without a word.
 
-    Where some of `hosts` are other machines, it must lead to an address that they can reach: whichever interface is
-    asked for, Horovod has them connect to that one too.
+    Where this machine is not `alone`, it must lead to an address that others can reach: whichever interface is asked
+    for, Horovod has them connect to that one too.
     """
     name = socket.gethostname()
     try:
         address = socket.gethostbyname(name)
     except OSError:
-        raise UserError(f"--gpus: this machine's own name, {name}, leads nowhere; add it to /etc/hosts") from None
-    if address.startswith(LOOPBACK) and not all(is_here(host.name) for host in hosts):
+        raise UserError(f"this machine's own name, {name}, leads nowhere; add it to /etc/hosts") from None
+    if address.startswith(LOOPBACK) and not alone:
         raise UserError(
-            f"--hosts: {name}, this machine's own name, leads to {address}, where no other machine reaches it; give it "
-            "its address in the network in /etc/hosts"
+            f"{name}, this machine's own name, leads to {address}, where no other machine reaches it; give it its "
+            "address in the network in /etc/hosts"
         )

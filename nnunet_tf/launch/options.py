@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 600  # for machines to come, where a script may find some
 WAIT_SECONDS_ALONE = 10
+OF_STARTING = ("elastic", "hosts", "host_discovery", "ssh_port", "ssh_key", "min_workers", "max_workers")
 ONLY_ELASTIC = ("min_workers", "max_workers", "host_discovery")
 
 
@@ -52,17 +53,23 @@ def add_launch_options(parser: CommandParser) -> None:
 
 def set_workers(options: argparse.Namespace) -> None:
     """Puts the number of workers into `options.gpus`, where it was left open; raises UserError where it cannot be."""
-    from nnunet_tf.launch.hosts import check_own_name
-    from nnunet_tf.launch.ranks import check_launcher, given_workers
+    from nnunet_tf.launch.hosts import all_here, check_own_name
+    from nnunet_tf.launch.ranks import given_workers, other_launcher
 
-    check_launcher()
+    other = other_launcher()
+    for name in OF_STARTING:
+        if other and getattr(options, name):
+            raise UserError(
+                f"--{name.replace('_', '-')}: is for workers that train.py starts itself; {other.launcher} has started "
+                "these; leave it out, or start train.py once"
+            )
     given = given_workers()
     if given > 1 and not options.elastic:
         if options.gpus not in (None, given):
             raise UserError(f"--gpus {options.gpus}: the launcher started {given} workers; leave --gpus out")
         options.gpus = given
     if given > 1 and options.hosts:
-        check_own_name(options.hosts)
+        check_own_name(alone=all_here(options.hosts))
     if options.gpus is None:
         options.gpus = sum(host.slots for host in options.hosts or ()) or 1
 

@@ -3,22 +3,35 @@
 import os
 
 from data_preprocessing.errors import UserError
+from nnunet_tf.launch.launchers import Given, given_by
 
 # Set by `nnunet_tf.launch.elastic_driver`, whose slots are hosts of their own for Horovod.
 SLOT_VARIABLE = "NNUNET_TF_SLOT"
 SLOTS_VARIABLE = "NNUNET_TF_SLOTS"
-# Launchers whose ranks Horovod takes only when it is built with MPI, by the variable that counts their processes.
-MPI_LAUNCHERS = {"OMPI_COMM_WORLD_SIZE": "mpirun", "PMI_SIZE": "mpirun", "SLURM_STEP_NUM_TASKS": "srun"}
 
 
 def started_by_launcher() -> bool:
-    """Returns whether this process is one of several, or of a changing number, that Horovod started."""
+    """Returns whether this process is one of several, or of a changing number, that a launcher started."""
     return os.environ.get("HOROVOD_ELASTIC") == "1" or given_workers() > 1
 
 
+def other_launcher() -> Given | None:
+    """Returns what a launcher other than Horovod's says of this process, until `nnunet_tf.launch.meeting` has told
+    Horovod; None where there is none.
+    """
+    return given_by(os.environ)
+
+
 def given_workers() -> int:
-    """Returns how many processes Horovod's launcher started; 1 without it."""
-    return int(os.environ.get("HOROVOD_SIZE", "1"))
+    """Returns how many processes the launcher started; 1 without one."""
+    other = other_launcher()
+    return other.size if other else int(os.environ.get("HOROVOD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Returns the number of this process among all."""
+    other = other_launcher()
+    return other.rank if other else int(os.environ.get("HOROVOD_RANK", "0"))
 
 
 def local_rank() -> int:
@@ -31,17 +44,14 @@ def local_size() -> int:
     return int(os.environ.get(SLOTS_VARIABLE) or os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
 
 
-def check_launcher() -> None:
+def refuse_other_launcher() -> None:
     """Raises UserError in a process that another launcher than Horovod's started as one of several.
 
-    Left alone, each of them would train the same model into the same folder.
+    For commands that would each do the whole work alone.
     """
-    if "HOROVOD_RANK" in os.environ:
-        return
-    for variable, launcher in MPI_LAUNCHERS.items():
-        count = os.environ.get(variable, "1")
-        if count.isdecimal() and int(count) > 1:
-            raise UserError(
-                f"{launcher} started this as one of {count} processes, whose ranks Horovod takes only when built with "
-                f"MPI, which it is not here; start it once, with --gpus {count}, and --hosts for several machines"
-            )
+    other = other_launcher()
+    if other:
+        raise UserError(
+            f"{other.launcher} started this as one of {other.size} processes, each of which would do the same; start "
+            f"it once, with --gpus {other.size}"
+        )

@@ -11,7 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.task import Strict
-from nnunet_tf.launch.hosts import THIS_MACHINE, Host, check_own_name, fill, is_here
+from nnunet_tf.launch.hosts import THIS_MACHINE, Host, all_here, check_own_name, fill, is_here
 from nnunet_tf.launch.output import Output
 from nnunet_tf.runtime.command_line import Terminated
 from nnunet_tf.runtime.device import Device, count_gpus
@@ -76,9 +76,8 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     Shows what `Output` says. Raises UserError when Horovod is not installed, the machine cannot resolve its own name,
     or a worker ends with an error of the user's; CommandFailed when one fails otherwise or is killed.
     """
-    if find_spec("horovod") is None:
-        raise UserError("--gpus: several workers need Horovod, which is not installed; run `make setup`")
-    check_own_name(launch.hosts)
+    check_horovod()
+    check_own_name(alone=all_here(launch.hosts))
     output = Output(Path(command[0]).name, elastic=launch.elastic is not None)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
@@ -98,6 +97,12 @@ def start(launch: Launch, command: Sequence[str]) -> None:
             raise
     if process.returncode:
         raise output.error()
+
+
+def check_horovod() -> None:
+    """Raises UserError when Horovod is not installed."""
+    if find_spec("horovod") is None:
+        raise UserError("several workers need Horovod, which is not installed; run `make setup`")
 
 
 def _words(launch: Launch, command: Sequence[str]) -> list[str]:

@@ -14,8 +14,10 @@ from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
 CROSS_VALIDATION_NAME = "cross_validation.json"
 
 
-def cross_validate(job: Job, command: Sequence[str], resume: bool) -> CrossValidation:
+def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool = True) -> CrossValidation | None:
     """Runs `command` (train.py and its arguments) for every fold and returns their scores.
+
+    Of several workers each runs it, and only the one that `leads` speaks, gathers the scores and returns something.
 
     Each fold is a process of its own and gives the model that it would give alone. With `resume`, finished folds are
     only read, an unfinished one goes on, and the others are begun. Writes `cross_validation.json` beside the folds'
@@ -27,14 +29,18 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool) -> CrossValid
         folder = model_folder(home.parent, home.name, fold)
         goes_on = resume and (folder / CHECKPOINT_NAME).is_file()
         options = ["--no-cross-validate", "--fold", str(fold), "--resume" if goes_on else "--no-resume"]
-        print(f"\nFold {fold} of {job.settings.folds}", flush=True)
+        if leads:
+            print(f"\nFold {fold} of {job.settings.folds}", flush=True)
         status = subprocess.run([sys.executable, *command, *options], check=False).returncode
         if status:
             raise UserError(
                 f"fold {fold} ended with status {status}, its last words stand above; "
                 "mend that and go on with --cross-validate --resume"
             )
-        summaries.append(read_model(folder / VALIDATION_NAME, Summary, "train that fold again"))
+        if leads:
+            summaries.append(read_model(folder / VALIDATION_NAME, Summary, "train that fold again"))
+    if not leads:
+        return None
     result = over_folds(summaries)
     write_model(home / CROSS_VALIDATION_NAME, result)
     return result

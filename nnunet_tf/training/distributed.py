@@ -1,13 +1,16 @@
 """The training processes and what they tell each other, through Horovod where there are several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from data_preprocessing.errors import UserError
+from nnunet_tf.launch.output import GO_ON
 from nnunet_tf.launch.ranks import started_by_launcher
+from nnunet_tf.runtime.command_line import CommandFailed
 
 
 class Group(Protocol):
@@ -95,3 +98,14 @@ def check_same_device(group: Group, gpu: bool) -> None:
 def join_group(fp16_allreduce: bool = False) -> Group:
     """Returns the group this process belongs to; Horovod is needed only when there are several."""
     return HorovodGroup(fp16_allreduce) if started_by_launcher() else Alone()
+
+
+@contextmanager
+def loss_in_one_line(rank: int) -> Iterator[None]:
+    """Within it, what Horovod says of another worker that ended becomes CommandFailed, one line: why, that one says."""
+    try:
+        yield
+    except tf.errors.UnknownError as error:
+        if "Horovod" not in str(error):
+            raise
+        raise CommandFailed(f"worker {rank}: another worker has ended, and says why; {GO_ON}") from None

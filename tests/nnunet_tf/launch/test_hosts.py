@@ -3,7 +3,7 @@ import argparse
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.launch.hosts import check_own_name, fill, is_here, parse_hosts
+from nnunet_tf.launch.hosts import all_here, check_own_name, fill, is_here, parse_hosts
 
 
 def test_machines_are_filled_in_the_order_they_are_given():
@@ -30,7 +30,8 @@ def test_this_machine_is_known_by_its_addresses():
 
 def test_a_name_that_other_machines_cannot_reach_is_refused_where_there_are_some(monkeypatch):
     monkeypatch.setattr("socket.gethostname", lambda: "localhost")
-    check_own_name()
-    check_own_name(parse_hosts("localhost:2"))
-    with pytest.raises(UserError, match=r"--hosts: localhost, this machine's own name, leads to 127.0.0.1"):
-        check_own_name(parse_hosts("localhost:2,elsewhere.invalid:2"))
+    assert all_here(parse_hosts("localhost:2"))
+    check_own_name(alone=True)
+    assert not all_here(parse_hosts("localhost:2,elsewhere.invalid:2"))
+    with pytest.raises(UserError, match=r"^localhost, this machine's own name, leads to 127.0.0.1"):
+        check_own_name(alone=False)

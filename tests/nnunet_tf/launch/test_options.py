@@ -43,6 +43,19 @@ def test_a_worker_takes_the_number_that_the_launcher_gives(monkeypatch):
         parsed("--gpus", "2")
 
 
+def test_a_worker_of_mpirun_takes_its_number_and_starts_no_others(monkeypatch):
+    monkeypatch.setenv("PMI_RANK", "1")
+    monkeypatch.setenv("PMI_SIZE", "4")
+    options = parsed("--network-interface", "ib0")
+    assert options.gpus == 4
+    assert workers_to_start(options) is None
+    with pytest.raises(UserError, match=r"--gpus 2: the launcher started 4 workers"):
+        parsed("--gpus", "2")
+    for words in (["--elastic"], ["--hosts", "a:4"], ["--ssh-port", "22"], ["--host-discovery", "x"]):
+        with pytest.raises(UserError, match=f"{words[0]}: is for workers that train.py starts itself; mpirun has"):
+            parsed(*words)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

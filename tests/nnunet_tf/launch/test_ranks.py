@@ -4,7 +4,7 @@ from data_preprocessing.errors import UserError
 from nnunet_tf.launch import ranks
 
 VARIABLES = ["HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_ELASTIC", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE"]
-VARIABLES += [ranks.SLOT_VARIABLE, ranks.SLOTS_VARIABLE, *ranks.MPI_LAUNCHERS]
+VARIABLES += ["SLURM_PROCID", "SLURM_STEP_NUM_TASKS", ranks.SLOT_VARIABLE, ranks.SLOTS_VARIABLE, "PMI_RANK", "PMI_SIZE"]
 
 
 @pytest.fixture
@@ -32,12 +32,17 @@ def test_an_elastic_worker_knows_its_slot_though_its_host_is_one_for_horovod(env
     assert (ranks.local_rank(), ranks.local_size()) == (3, 4)
 
 
-@pytest.mark.parametrize("variable", ranks.MPI_LAUNCHERS)
-def test_ranks_that_horovod_cannot_take_are_refused(environment, variable):
-    environment(**{variable: "1"})
-    ranks.check_launcher()
-    environment(**{variable: "4"})
-    with pytest.raises(UserError, match=r"as one of 4 processes.*start it once, with --gpus 4"):
-        ranks.check_launcher()
-    environment(HOROVOD_RANK="0")
-    ranks.check_launcher()
+def test_ranks_of_another_launcher_are_known_before_horovod_is_told(environment):
+    environment(PMI_RANK="3", PMI_SIZE="4")
+    assert ranks.started_by_launcher()
+    assert (ranks.given_workers(), ranks.rank()) == (4, 3)
+    environment(HOROVOD_RANK="3", HOROVOD_SIZE="4")
+    assert ranks.other_launcher() is None
+    assert (ranks.given_workers(), ranks.rank()) == (4, 3)
+
+
+def test_a_command_that_several_would_do_alike_is_refused_there(environment):
+    ranks.refuse_other_launcher()
+    environment(SLURM_PROCID="0", SLURM_STEP_NUM_TASKS="4")
+    with pytest.raises(UserError, match=r"srun started this as one of 4 processes.*start it once, with --gpus 4"):
+        ranks.refuse_other_launcher()

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.training.distributed import Alone, check_same_device
+from nnunet_tf.runtime.command_line import CommandFailed
+from nnunet_tf.training.distributed import Alone, check_same_device, loss_in_one_line
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
 
@@ -95,3 +97,15 @@ def test_workers_with_and_without_a_gpu_do_not_train_together():
     check_same_device(Alone(), gpu=False)
     with pytest.raises(UserError, match="3 of 4 workers have a GPU"):
         check_same_device(Four(), gpu=False)
+
+
+def lose(error):
+    with loss_in_one_line(3):
+        raise error
+
+
+def test_losing_another_worker_is_one_line_and_a_bug_keeps_its_own_words():
+    with pytest.raises(CommandFailed, match=r"^worker 3: another worker has ended, and says why; .*--resume"):
+        lose(tf.errors.UnknownError(None, None, "{{node HorovodAllreduce}} Horovod has been shut down."))
+    with pytest.raises(tf.errors.UnknownError, match="disk"):
+        lose(tf.errors.UnknownError(None, None, "disk"))
