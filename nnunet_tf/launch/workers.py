@@ -82,7 +82,7 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment if launch.elastic else None
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         try:
@@ -106,7 +106,7 @@ def check_horovod() -> None:
 
 
 def _words(launch: Launch, command: Sequence[str]) -> list[str]:
-    words = [sys.executable, "-m", "horovod.runner.launch", "--gloo", "-np", str(launch.workers)]
+    words = [sys.executable, "-m", "nnunet_tf.launch.horovod_launcher", "--gloo", "-np", str(launch.workers)]
     words += ["--start-timeout", str(START_TIMEOUT_SECONDS)]
     words += ["--gloo-timeout-seconds", str(CONNECTION_TIMEOUT_SECONDS)]
     words += ["-H", ",".join(map(str, launch.machines)), "--disable-cache"] if launch.hosts else []
@@ -114,7 +114,7 @@ def _words(launch: Launch, command: Sequence[str]) -> list[str]:
     words += ["-p", str(connection.ssh_port)] if connection.ssh_port else []
     words += ["-i", str(connection.ssh_key)] if connection.ssh_key else []
     words += ["--network-interfaces", connection.network_interface] if connection.network_interface else []
-    return [*words, sys.executable, *command]
+    return [*words, "--", sys.executable, *command]
 
 
 def _elastic_words(launch: Launch, command: Sequence[str]) -> list[str]:

@@ -27,6 +27,14 @@ def test_only_rank_0_speaks_on_standard_output(tmp_path, capfd):
     assert capfd.readouterr().out.splitlines() == ["I am 0 of 2"]
 
 
+def test_options_of_the_command_are_not_taken_for_those_of_the_launcher(tmp_path, capfd):
+    script = tmp_path / "worker.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    words = ["--network", "unet", "--min", "1", "--", "-n", "a b", "--verbose"]
+    start(TWO, [str(script), *words])
+    assert capfd.readouterr().out.splitlines() == [str(words)]
+
+
 def test_an_error_of_the_users_in_one_worker_is_what_the_run_ends_with(tmp_path, capfd):
     with pytest.raises(UserError, match=r"^worker 1: the disk is full; make room$"):
         start(TWO, write(tmp_path, "sys.exit(print('worker.py: the disk is full; make room', file=sys.stderr) or 2)"))
