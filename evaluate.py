@@ -82,7 +82,10 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent, options.include_background)
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
-    print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
+    if result.classes:
+        print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
+    else:
+        print("Nothing to score: the files hold no number but 0, which --include-background scores")
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     _write(options, result)
@@ -160,8 +163,13 @@ def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> No
 
 def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     """Refuses options that do not go together."""
+    from data_preprocessing.formats.table import is_image
+
     if options.plot and options.plot.suffix.lower() != ".png":
         parser.error(f"--plot {options.plot}: is to be a PNG file; end its name in .png")
+    for name, file in (("--csv", options.csv), ("--json", options.json)):
+        if file and is_image(file):
+            parser.error(f"{name} {file}: would be taken for an image by its name; end it in .{name.strip('-')}")
     if options.csv and options.csv == options.json:
         parser.error(f"--csv and --json both name {options.csv}; give each its own file")
     folders = {"--predictions": options.predictions, "--labels": options.labels}
@@ -181,8 +189,14 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     given += ["--backend"] * (options.detection and options.backend != "processes")
     if given:
         parser.error(f"{given[0]} does not go with --detection, which writes --json and nothing else")
+    of_scoring = ("csv", "json", "plot", "overlays", "include_background", "count_absent")
+    given = [f"--{name.replace('_', '-')}" for name in of_scoring if getattr(options, name)]
+    if options.find_postprocessing and given:
+        parser.error(f"{given[0]} does not go with --find-postprocessing, which writes into the model's folder only")
     if options.overlays and not options.images:
         parser.error("--overlays draws on scans; name their folder with --images")
+    if options.overlays and options.overlays.is_file():
+        parser.error(f"--overlays {options.overlays}: is a file; name a folder")
     _check_apart(parser, options)
     if options.images and not options.overlays:
         parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")

@@ -110,6 +110,14 @@ def test_the_postprocessing_found_is_saved_in_the_models_folder(folders, tmp_pat
             "--plot: there is that of --labels",
         ),
         (["--cross-validation", "here", "--labels", "there"], "--labels does not go with --cross-validation"),
+        (
+            ["--predictions", "here", "--labels", "there", "--find-postprocessing", "--include-background"],
+            "--include-background does not go with --find-postprocessing",
+        ),
+        (
+            ["--predictions", "here", "--labels", "there", "--images", "scans", "--overlays", __file__],
+            "is a file; name a folder",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, word, monkeypatch, capsys):
@@ -130,6 +138,7 @@ def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):
     [
         (["--plot", "scores.xyz"], "end its name in .png"),
         (["--csv", "same", "--json", "same"], "give each its own file"),
+        (["--json", "labels/x.png"], "end it in .json"),
     ],
 )
 def test_files_that_cannot_be_written_as_named_are_told_before_the_work(folders, words, said):
@@ -141,3 +150,13 @@ def test_where_all_cases_fail_each_is_named(folders, tmp_path):
     for index in range(3):
         save(tmp_path / "labelsTs" / f"case{index}.nii.gz", np.zeros((5, 5, 5), np.uint8))
     refused(run("evaluate.py", *folders), *(f"case{index}.nii.gz: its voxel grid differs" for index in range(3)))
+
+
+def test_where_there_is_no_number_but_0_nothing_is_scored_and_that_is_said(folders):
+    predictions, labels = folders[1], folders[3]
+    (labels.parent / "dataset.json").unlink(missing_ok=True)
+    for folder in (predictions, labels):
+        for file in folder.iterdir():
+            file.unlink()
+        save(folder / "case.nii.gz", np.zeros((4, 4, 4), np.uint8))
+    assert "no number but 0" in run_well("evaluate.py", *folders).out

@@ -5,6 +5,7 @@ has found a file undamaged, those are read by SimpleITK.
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -51,6 +52,7 @@ def read(path: Path, as_label: bool) -> Stored:
             with Image.open(io.BytesIO(content), formats=[kind]) as image:
                 image.verify()  # the checksums, which reading passes over
         with Image.open(io.BytesIO(content), formats=_plugins(kind)) as image:
+            _check_still(path, image)
             shape, depth = _shape(image, kind), _bytes_a_pixel(image)
             check_memory(path, int(np.prod(shape)) * depth)
             deep = _is_deep(image, kind, content)
@@ -66,6 +68,7 @@ def read(path: Path, as_label: bool) -> Stored:
 def look(path: Path) -> Stored:
     """Returns the shape and type of pixels without reading them; raises as `read` does."""
     with _decoding(path), Image.open(path, formats=_plugins(KINDS[path.suffix.lower()])) as image:
+        _check_still(path, image)
         shape = _shape(image, KINDS[path.suffix.lower()])
         dtype = np.dtype(np.uint8 if _bytes_a_pixel(image) == len(image.getbands()) else np.float32)
         return Stored(no_voxels(shape, dtype), np.eye(4))
@@ -94,7 +97,8 @@ def _decoding(path: Path) -> Iterator[None]:
             warnings.filterwarnings("error", message=LOST)
             yield
     except DAMAGE as error:
-        kind, reason = KINDS[path.suffix.lower()], " ".join(str(error).split()).partition(" '")[0]
+        # Without the file's name, or the address of an object, that Pillow adds.
+        kind, reason = KINDS[path.suffix.lower()], re.split(" ['<]", " ".join(str(error).split()))[0]
         raise unusable(path, Row.UNREADABLE, f"not a valid {kind} file, or truncated ({reason})", COPY_AGAIN) from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
@@ -111,6 +115,11 @@ def _kind(path: Path, content: bytes) -> str:
     return stated
 
 
+def _check_still(path: Path, image: Image.Image) -> None:
+    if getattr(image, "is_animated", False) and image.format not in ("TIFF", "MPO"):
+        raise unusable(path, Row.UNREADABLE, "it is animated", "save one of its frames as a file of its own")
+
+
 def _plugins(kind: str) -> list[str]:
     return [kind, "MPO"] if kind == "JPEG" else [kind]
 
@@ -118,8 +127,6 @@ def _plugins(kind: str) -> list[str]:
 def _pages(image: Image.Image, kind: str) -> Iterator[int]:
     """Goes through the pages of a TIFF but small copies; of another file there is one."""
     if kind != "TIFF":
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            raise ValueError("animated")
         yield 0
         return
     for page in range(getattr(image, "n_frames", 1)):

@@ -244,3 +244,16 @@ def test_a_very_long_picture_is_read(tmp_path):
     image = load_image(picture(tmp_path / "a.png", line))
     save_image(tmp_path / "b.png", image)
     np.testing.assert_array_equal(load_label(tmp_path / "b.png")[0][0], line)
+
+
+def test_an_animation_is_refused_for_what_it_is(tmp_path):
+    path = stack(tmp_path / "a.png", np.stack([GREY, GREY.T.reshape(GREY.shape)]))
+    assert read_header(path) is None
+    with refused(path, "it is animated; save one of its frames"):
+        read_image((path,))
+
+
+def test_what_is_wrong_is_told_without_addresses_of_objects(tmp_path):
+    path = picture(tmp_path / "a.gif", GREY).rename(tmp_path / "a.png")
+    with refused(path, r"truncated \(cannot identify image file\)"):
+        read_image((path,))
