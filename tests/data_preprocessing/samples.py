@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.pipeline import preprocess_case
 from data_preprocessing.plan import Plan, make_plan
 from data_preprocessing.task import TaskConfig
+from data_preprocessing.volume_io import read_image
 
 RAS_SHAPE = (3, 4, 5)  # (x, y, z), all different, so that no two axes can be confused
 RAS_SPACING = (0.5, 1.5, 2.5)  # mm along (x, y, z), all different and exact in binary
@@ -63,6 +65,7 @@ LAYOUTS = [
 ]  # all 48
 OBLIQUE = [Layout((0, 1, 2), (1, 1, 1), oblique=True), Layout((2, 0, 1), (-1, 1, -1), oblique=True)]
 RAS, LPS = Layout((0, 1, 2), (1, 1, 1)), Layout((0, 1, 2), (-1, -1, 1))
+every_layout = pytest.mark.parametrize("layout", LAYOUTS + OBLIQUE, ids=str)
 
 
 def anatomy(shape: Sequence[int] = RAS_SHAPE, dtype: type = np.int16) -> np.ndarray:
@@ -77,6 +80,26 @@ def save(path: Path, voxels: np.ndarray, affine: np.ndarray | None = None, kind:
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
     return path
+
+
+def patched(path: Path, offset: int, form: str, *values: float) -> Path:
+    """Overwrites header fields of an uncompressed NIfTI-1 file, `form` as in `struct`; returns `path`."""
+    content = bytearray(path.read_bytes())
+    struct.pack_into(form, content, offset, *values)
+    path.write_bytes(content)
+    return path
+
+
+def moved(affine: np.ndarray, row: int, column: int, by: float) -> np.ndarray:
+    """Returns a copy of `affine` of which one number is larger `by`."""
+    affine = affine.copy()
+    affine[row, column] += by
+    return affine
+
+
+def read(path: Path) -> np.ndarray:
+    """Returns the voxels of a file of one channel, `(z, y, x)`."""
+    return read_image((path,)).array[..., 0]
 
 
 @contextmanager

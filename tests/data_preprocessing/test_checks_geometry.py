@@ -10,7 +10,7 @@ from data_preprocessing.nifti_file import load_nifti
 from data_preprocessing.volume_io import read_image, read_label
 
 from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, write_affine, write_sample
-from .samples import LAYOUTS, OBLIQUE, RAS_SPACING, refused, save
+from .samples import OBLIQUE, RAS_SPACING, every_layout, moved, refused, save
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ ODD_HEADERS: list[tuple[str, Row, Callable[[Sample], None], str]] = [
     ("neither form", Row.NO_ORIENTATION, lambda sample: code(sample, None, None), "left and right are assumed"),
     ("qform turned", Row.QFORM_DIFFERS, lambda sample: code(sample, turned(3), turned(0)), "qform"),
     ("qform mirrored", Row.QFORM_DIFFERS, lambda sample: code(sample, np.diag([-1, 1, 1, 1]), np.eye(4)), "qform"),
-    ("qform moved", Row.QFORM_DIFFERS, lambda sample: code(sample, moved(np.eye(4), 0.5), np.eye(4)), "qform"),
+    ("qform moved", Row.QFORM_DIFFERS, lambda sample: code(sample, moved(np.eye(4), 1, 3, 0.5), np.eye(4)), "qform"),
     ("pixdim differs", Row.PIXDIM_DIFFERS, lambda sample: patch(sample.image(), "pixdim", 0.6, first=1), "0.6 x 1.5"),
     ("little shear", Row.SHEARED, lambda sample: move(sample, sheared(0.009)), "taken for straight"),
     ("43 degrees", Row.NEAR_45_DEGREES, lambda sample: move(sample, turned(43)), "43.0 degrees"),
@@ -118,12 +118,6 @@ ODD_HEADERS: list[tuple[str, Row, Callable[[Sample], None], str]] = [
     ("too fine", Row.UNLIKELY_SPACING, lambda sample: move(sample, np.diag([1, 1, 0.0099, 1])), "0.0099 mm"),
     ("too coarse", Row.UNLIKELY_SPACING, lambda sample: move(sample, np.diag([1, 20.1, 1, 1])), "1 x 20.1 x 1 mm"),
 ]
-
-
-def moved(affine: np.ndarray, by: float) -> np.ndarray:
-    affine = affine.copy()
-    affine[1, 3] += by
-    return affine
 
 
 @pytest.mark.parametrize(
@@ -180,7 +174,7 @@ def test_a_usual_header_is_handled_in_silence(sample, spoil):
     assert sample.check() == []
 
 
-@pytest.mark.parametrize("layout", LAYOUTS + OBLIQUE, ids=str)
+@every_layout
 def test_every_orientation_is_handled_in_silence(sample, layout):
     affine = layout.affine(SHAPE, RAS_SPACING)
     save(sample.image(), layout.voxels(intensities()), affine)
@@ -231,11 +225,11 @@ def test_a_label_of_several_channels_is_an_error_and_refused_in_the_same_words(s
 
 
 def test_a_label_affine_within_the_tolerance_is_handled(sample):
-    save(sample.label(), numbers(), moved(AFFINE, 9e-4))
+    save(sample.label(), numbers(), moved(AFFINE, 1, 3, 9e-4))
     assert sample.check() == []
 
 
-@pytest.mark.parametrize("affine", [moved(AFFINE, 2e-3), moved(AFFINE, -40), np.diag([-0.5, -1.5, 2.5, 1])])
+@pytest.mark.parametrize("affine", [moved(AFFINE, 1, 3, 2e-3), moved(AFFINE, 1, 3, -40), np.diag([-0.5, -1.5, 2.5, 1])])
 def test_a_label_on_another_grid_is_an_error_and_refused_in_the_same_words(sample, affine):
     save(sample.label(), numbers(), affine)
     (finding,) = sample.check()
@@ -244,7 +238,7 @@ def test_a_label_on_another_grid_is_an_error_and_refused_in_the_same_words(sampl
         read_label(sample.label(), read_image((sample.image(),)))
 
 
-@pytest.mark.parametrize("affine", [moved(AFFINE, 2e-3), moved(AFFINE, -40), np.diag([-0.5, -1.5, 2.5, 1])])
+@pytest.mark.parametrize("affine", [moved(AFFINE, 1, 3, 2e-3), moved(AFFINE, 1, 3, -40), np.diag([-0.5, -1.5, 2.5, 1])])
 def test_a_trusted_grid_is_a_warning_and_the_label_lies_on_its_image_voxel_by_voxel(sample, affine):
     expected = read_label(sample.label(), read_image((sample.image(),)))
     save(sample.label(), numbers(), affine)
@@ -261,11 +255,11 @@ def test_a_trusted_grid_does_not_excuse_another_shape(sample):
         read_label(sample.label(), read_image((sample.image(),)), trust_grid=True)
 
 
-@pytest.mark.parametrize(("shape", "affine"), [(SHAPE, moved(AFFINE, 0.1)), ((5, 6, 8), AFFINE)])
+@pytest.mark.parametrize(("shape", "affine"), [(SHAPE, moved(AFFINE, 1, 3, 0.1)), ((5, 6, 8), AFFINE)])
 def test_channels_on_different_grids_are_an_error_and_refused_in_the_same_words(sample, shape, affine):
     for case in "abcde":
         sample.image(case).rename(sample.image(case, channel=0))
-        save(sample.image(case, channel=1), intensities(), moved(AFFINE, 9e-4))
+        save(sample.image(case, channel=1), intensities(), moved(AFFINE, 1, 3, 9e-4))
     sample.describe(modality={"0": "T1", "1": "T2"})
     assert sample.check() == []
     save(sample.image(channel=1), intensities(shape), affine)

@@ -5,9 +5,7 @@ import pytest
 
 from data_preprocessing.orientation import from_ras_zyx, ras_affine, spacing_zyx, to_ras_zyx
 
-from .samples import LAYOUTS, OBLIQUE, RAS_SHAPE, RAS_SPACING, anatomy
-
-every_layout = pytest.mark.parametrize("layout", LAYOUTS + OBLIQUE, ids=str)
+from .samples import LAYOUTS, OBLIQUE, RAS_SHAPE, RAS_SPACING, anatomy, every_layout
 
 
 def test_the_samples_cover_all_48_orientations():
