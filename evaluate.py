@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.wording import counted
 from nnunet_tf.evaluation.options import TOLERANCE_MM, WORST
 from nnunet_tf.runtime.command_line import (
     CommandParser,
@@ -83,7 +84,7 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
     if result.classes:
-        print_evaluation(f"{len(result.cases)} cases, mean ± deviation", result)
+        print_evaluation(f"{counted(len(result.cases), 'case')}, mean ± deviation", result)
     else:
         print("Nothing to score: the files hold no number but 0, which --include-background scores")
     if result.unpredicted:
@@ -104,7 +105,8 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
     folders = Folders(options.predictions, options.labels, options.images)
     with track("Drawing", total=None, unit="cases") as tracker:
         outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update)
-    print(f"{sum(outcome.failure is None for outcome in outcomes)} cases drawn in {options.overlays}")
+    drawn = sum(outcome.failure is None for outcome in outcomes)
+    print(f"{counted(drawn, 'case')} drawn in {options.overlays}")
     return failures_of(outcomes)
 
 
@@ -115,7 +117,7 @@ def pool(options: argparse.Namespace) -> None:
 
     _make_folders(options)
     result = pool_folds(options.cross_validation, options.worst)
-    print_evaluation(f"{len(result.cases)} cases of all folds, mean ± deviation", result)
+    print_evaluation(f"{counted(len(result.cases), 'case')} of all folds, mean ± deviation", result)
     rows = {**result.folds.classes, "mean": result.folds.all_classes}
     numbers = [[each.mean, each.deviation, *each.folds] for each in rows.values()]
     print_folds("Folds", list(rows), numbers)
@@ -157,7 +159,9 @@ def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> No
     write_postprocessing(options.model, found)
     kept = ["all foreground"] * found.keep_largest_foreground + [names[number] for number in found.keep_largest]
     print(f"Largest component only of: {', '.join(kept) or 'nothing, it would not raise the Dice'}")
-    print(f"Mean Dice of {found.cases} cases {found.dice_before or 0:.4f}, with it {found.dice_after or 0:.4f}")
+    print(
+        f"Mean Dice of {counted(found.cases, 'case')} {found.dice_before or 0:.4f}, with it {found.dice_after or 0:.4f}"
+    )
     print(f"{options.model / POSTPROCESSING_NAME} written; predict.py applies it")
 
 

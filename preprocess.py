@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.wording import counted
 from nnunet_tf.runtime.command_line import CommandParser, positive_float, run
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
         for failure in summary.failures:
             print(f"{failure.name}: {failure.failure}", file=sys.stderr)
         print(
-            f"preprocess.py: {len(summary.failures)} of {len(dataset.training)} cases failed, see above; "
+            f"preprocess.py: {len(summary.failures)} of {counted(len(dataset.training), 'case')} failed, see above; "
             "the others are kept: mend these and run it again",
             file=sys.stderr,
         )
@@ -145,7 +146,7 @@ def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
     wide_console().print(summary_table(summary, plan))
     if options.report:
         drawn = save_sheet(options.report, folder, [record.name for record in summary.records])
-        print(f"{drawn} cases drawn in {options.report}")
+        print(f"{counted(drawn, 'case')} drawn in {options.report}")
 
 
 def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset", backend: "Backend") -> "Plan":

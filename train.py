@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from data_preprocessing.wording import counted
 from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
 from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
 from nnunet_tf.training.options import add_training_options, training_settings
@@ -86,7 +87,7 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
         summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:
-            print_summary(f"Validation on {len(summary.cases)} cases", summary)
+            print_summary(f"Validation on {counted(len(summary.cases), 'case')}", summary)
         print(f"Model in {job.folder}")
 
 

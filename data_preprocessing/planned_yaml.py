@@ -17,6 +17,7 @@ from data_preprocessing.files import write_text
 from data_preprocessing.network_planner import DATASET_SHARE, SMALLEST_BATCH, NetworkPlan
 from data_preprocessing.planner import LOW_RESOLUTION_SHARE, PlannedConfig
 from data_preprocessing.topology import MAX_FEATURES
+from data_preprocessing.wording import counted
 
 AXIS_NAMES = "zyx"
 
@@ -58,7 +59,7 @@ def remarks(planned: PlannedConfig) -> list[str]:
     fingerprint = planned.fingerprint
     sentences = [
         f"{planned.config.dataset}, planned by the method of nnU-Net v2 (Isensee et al., Nature Methods 2021) from "
-        f"{len(fingerprint.cases)} cases, channels {', '.join(fingerprint.channels)}, "
+        f"{counted(len(fingerprint.cases), 'case')}, channels {', '.join(fingerprint.channels)}, "
         f"for {planned.gpu_memory_gb:g} GB of GPU memory."
     ]
     if planned.network_3d is None:
@@ -100,7 +101,7 @@ def _spacing_origin(planned: PlannedConfig) -> str:
     cases = planned.fingerprint.cases
     coarsest = planned.axis_order[0]
     spacing = planned.config.spacing_3d or ()
-    text = f"fingerprint: median of {len(cases)} cases"
+    text = f"fingerprint: median of {counted(len(cases), 'case')}"
     if slice_axis(planned.fingerprint) is not None:
         return f"{text}; rule: along {AXIS_NAMES[coarsest]}, across the slices, the coarsest"
     if spacing[coarsest] < float(np.median([case.spacing[coarsest] for case in cases])) * (1 - 1e-6):

@@ -158,9 +158,15 @@ def check_config(folder: Path, manifest: Manifest, config: TaskConfig, remedy: s
     How to train is no matter of the shards.
     """
     made, wanted = manifest.config.model_dump(exclude={"training"}), config.model_dump(exclude={"training"})
-    differing = [f"{name} is {wanted[name]}, was {made[name]}" for name in wanted if wanted[name] != made[name]]
+    differing = [
+        f"{name} is {_said(wanted[name])}, was {_said(made[name])}" for name in wanted if wanted[name] != made[name]
+    ]
     if differing:
         raise UserError(f"{folder}: the shards were made with another config ({'; '.join(differing)}); {remedy}")
+
+
+def _said(value: object) -> object:
+    return "left open" if value is None else value
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data_preprocessing.checks.finding import Finding, Row, error, warning
+from data_preprocessing.wording import counted
 
 
 def check_there(path: Path) -> list[Finding]:
@@ -52,7 +53,7 @@ def check_folds(cases: int, folds: int) -> list[Finding]:
     """Fewer cases than cross-validation has folds."""
     if cases >= folds:
         return []
-    problem = f"{cases} training case{'s' * (cases != 1)} cannot be split into {folds} folds"
+    problem = f"{counted(cases, 'training case')} cannot be split into {folds} folds"
     return [error(Row.FEW_CASES, problem, "add cases, or make fewer folds with --nfolds")]
 
 

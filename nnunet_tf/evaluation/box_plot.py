@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from data_preprocessing.files import atomic_path
+from data_preprocessing.wording import counted
 from nnunet_tf.evaluation.summary import Evaluation
 
 MEASURES = {"dice": "Dice", "nsd": "NSD"}
@@ -35,7 +36,7 @@ def save_box_plot(path: Path, result: Evaluation) -> None:
         _draw(axes, list(columns.values()), MEASURES[measure])
     panels[0].set_yticks(range(len(names)), names)
     panels[0].invert_yaxis()  # the first structure on top
-    figure.suptitle(f"{len(result.cases)} cases")
+    figure.suptitle(counted(len(result.cases), "case"))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100)
 

@@ -8,6 +8,7 @@ from data_preprocessing.shards import (
     ROWS_PER_CLASS,
     CaseRecord,
     Manifest,
+    check_config,
     filling,
     finish_folder,
     foreground_path,
@@ -165,6 +166,12 @@ def test_plan_and_manifest_of_different_configs_are_refused(tmp_path):
     fill(tmp_path, config_hash="another")
     with refused(tmp_path, "different configs; mend it$"):
         open_shards(tmp_path, "mend it")
+
+
+def test_what_another_config_leaves_open_is_told_in_words(tmp_path):
+    made, wanted = make_config(features=None), make_config(features=[4, 8])
+    with refused(tmp_path, r"features is \(4, 8\), was left open"):
+        check_config(tmp_path, manifest_of([], {}, config=made), wanted, "make them again")
 
 
 def test_shards_of_a_removed_case_disappear(tmp_path):
