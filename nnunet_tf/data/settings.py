@@ -10,9 +10,9 @@ from nnunet_tf.networks.settings import NetworkSettings
 class BatchSettings:
     """The batches of a run. `batch_size` is that of one worker.
 
-    `read_roi` says whether only the wanted region of a volume is read (None: yes, as no volume is so small that reading
-    all of it is faster); `volumes` how many different volumes the slices of a worker's 2D batch come from (None: a
-    volume for each slice); `network` how much is seen around a patch.
+    `read_roi` says whether only the wanted region of a volume is read (None: yes, it costs no more where volumes are
+    small); `volumes` how many different volumes the slices of a worker's 2D batch come from (None: a volume for each
+    slice); `network` how much is seen around a patch.
     """
 
     batch_size: int

@@ -56,7 +56,7 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
         "--read-roi",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="read only the patch's region of a shard; else where volumes are large",
+        help="read only the patch's region of a shard (the default), or all of it",
     )
     add("--nvol", type=positive_int, help="2D: volumes that the slices of a batch come from; else one a slice")
 

@@ -1,19 +1,24 @@
 """Shards and single steps for the tests of the input pipeline."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
 from nvidia.dali import fn, pipeline_def
 from nvidia.dali.data_node import DataNode
+from scipy import ndimage
 
 from data_preprocessing.files import write_array
 from data_preprocessing.shards import foreground_path, foreground_table, image_path, label_path
+from nnunet_tf.data import draws as draws_module
+from nnunet_tf.data.parameters import Parameters
 
 
 def write_shard(folder: Path, name: str, image: np.ndarray, label: np.ndarray) -> None:
-    """Writes a case of one channel, image and label `(z, y, x)`."""
-    write_array(image_path(folder, name), image.astype(np.float32)[..., np.newaxis])
+    """Writes a case, label `(z, y, x)`, image the same for one channel or `(z, y, x, channel)`."""
+    write_array(image_path(folder, name), image.astype(np.float32).reshape(*label.shape, -1))
     write_array(label_path(folder, name), label.astype(np.uint8)[..., np.newaxis])
     write_array(foreground_path(folder, name), foreground_table(label, seed=0))
 
@@ -28,6 +33,35 @@ def numbered_shards(folder: Path, shape: tuple[int, int, int], count: int = 3) -
         names.append(f"case_{index}")
         write_shard(folder, names[-1], 1 + index * size + np.arange(size).reshape(shape), label)
     return names
+
+
+def many_channels(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a smooth image whose channels, the last axis, have means of their own."""
+    random = np.random.default_rng(1)
+    smooth = ndimage.gaussian_filter(random.normal(size=shape), [1] * (len(shape) - 1) + [0]) * 5
+    return (smooth + np.arange(shape[-1]) * 3).astype(np.float32)
+
+
+def draw_always(monkeypatch: pytest.MonkeyPatch, **drawn: np.ndarray | float) -> None:
+    """Makes every patch draw these fields of `Parameters`, and neutral values for the others.
+
+    Each is the value of all patches, or an array `(patches, ...)` with their values.
+    """
+
+    def parameters(patches: int, seen: tuple, channels: int, *_: object) -> Parameters:
+        shapes = {"rotation": (3,), "mirror": (3,), "crop": (3, 2), "blur": (channels,), "low_resolution": (channels,)}
+        ones = ("scale", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma")
+        return Parameters(
+            **{
+                field.name: np.broadcast_to(
+                    np.asarray(drawn.get(field.name, float(field.name in ones))),
+                    (patches, *shapes.get(field.name, ())),
+                )
+                for field in fields(Parameters)
+            }
+        )
+
+    monkeypatch.setattr(draws_module, "draw_parameters", parameters)
 
 
 def run_step(step: Callable, volumes: Sequence[Sequence[np.ndarray]], parameters: Sequence[np.ndarray]) -> list:

@@ -36,9 +36,10 @@ def test_flips_are_the_eight_symmetries_of_a_square(tmp_path):
     found = set()
     for patch, label in zip(images, labels, strict=True):
         distances = [np.abs(patch - each).max() for each in symmetries]
-        found.add(int(np.argmin(distances)))
-        assert min(distances) < 1e-3
-        np.testing.assert_array_equal(label, symmetries[found and int(np.argmin(distances))] > 5)
+        nearest = int(np.argmin(distances))
+        found.add(nearest)
+        assert distances[nearest] < 1e-3
+        np.testing.assert_array_equal(label, symmetries[nearest] > 5)
     assert len(found) == 8
 
 

@@ -48,17 +48,6 @@ def test_rotation_and_scaling_are_those_of_scipy_on_the_whole_volume(shape):
         np.testing.assert_allclose(image[..., 0], expected, atol=1e-3)
 
 
-def test_image_and_label_stay_aligned_when_warped():
-    volume = blobs((30, 32, 28))
-    _, regions, cut = regions_of(volume, PATCH)
-    label = [(each > 0).astype(np.int32) for each in cut]
-    images, labels = run_warp(cut, label, [True, True], warp_matrices(regions, PATCH), PATCH)
-    for image, warped_label in zip(images, labels, strict=True):
-        clear = np.abs(image) > 0.3  # away from the border of the label
-        assert 0.1 < (clear & (image > 0)).mean() < 0.9
-        np.testing.assert_array_equal(warped_label[clear], image[clear] > 0)
-
-
 def test_2d_patches_are_rotated_in_plane():
     volume, patch = blobs((1, 40, 42)), (1, 16, 12)
     start, regions, cut = regions_of(volume, patch, np.array([[0.7, 0, 0]]), np.array([1.2]))
