@@ -4,8 +4,9 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from data_preprocessing.defaults import Encoder
 from data_preprocessing.wording import counted
 from nnunet_tf.runtime.command_line import CommandParser, positive_float, run
 
@@ -35,6 +36,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="with --verify: print the findings as JSON")
     parser.add_argument("--plan", action="store_true", help="write a config for the data set folder --task and stop")
     parser.add_argument("--gpu-memory", type=positive_float, default=8.0, metavar="GB", help="with --plan: to fit into")
+    parser.add_argument(
+        "--encoder", choices=get_args(Encoder), default="plain", help="with --plan: of the network to size patches for"
+    )
     parser.add_argument("--from-nnunet", type=Path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data")
     options = parser.parse_args()
     parser.check_backend(options)
@@ -42,6 +46,8 @@ def main() -> None:
         parser.error("--json belongs to --verify")
     if options.plan and options.verify:
         parser.error("--plan checks the data set by itself; leave out --verify")
+    if options.encoder != "plain" and not options.plan:
+        parser.error("--encoder belongs to --plan, and to train.py")
     if options.from_nnunet and not options.plan and options.task == parser.get_default("task"):
         from data_preprocessing.planner import task_number
 
@@ -106,10 +112,11 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     refuse_existing(path)
     check(options, name, backend)
     dataset = open_dataset(_data(options), name)
-    planned = plan_config(dataset, _fingerprint(options, dataset, number, backend), number, options.gpu_memory)
+    fingerprint = _fingerprint(options, dataset, number, backend)
+    planned = plan_config(dataset, fingerprint, number, options.gpu_memory, options.encoder)
     write_config(path, planned)
     command = shlex.join(["python", "preprocess.py", "--task", number, "--data", str(_data(options))])
-    print(f"{path} written; next: {command}")
+    print(f"{path} written; next: {command}; then: {planned.training_command}")
 
 
 def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:

@@ -1,7 +1,7 @@
 """Patch size, topology and batch size that fit a data set and a GPU: the method of nnU-Net v2's experiment planner.
 
-Formulas and constants are those of `nnunetv2.experiment_planning.experiment_planners.default_experiment_planner` and
-`network_topology` (Isensee et al., Nature Methods 2021).
+Formulas and constants are those of `default_experiment_planner`, `network_topology` and, for the residual encoder,
+`residual_encoder_unet_planners` of `nnunetv2.experiment_planning` (Isensee et al., Nature Methods 2021; MICCAI 2024).
 """
 
 import math
@@ -9,23 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_preprocessing.dataset_rules import median_shape
+from data_preprocessing.defaults import Encoder
 from data_preprocessing.errors import UserError
 from data_preprocessing.fingerprint import Fingerprint
+from data_preprocessing.planner_presets import REFERENCE_BATCH, SMALLEST_BATCH, Preset, preset_of
 from data_preprocessing.task import Dimensions
-from data_preprocessing.topology import MAX_FEATURES, SMALLEST_SPLIT, Topology
+from data_preprocessing.topology import (
+    MAX_FEATURES,
+    PLAIN_CONVOLUTIONS,
+    RESIDUAL_BLOCKS,
+    RESIDUAL_DECODER_CONVOLUTIONS,
+    SMALLEST_SPLIT,
+    Topology,
+)
 
 GPU_MEMORY_GB = 8.0
 SMALLEST_LONE_SPLIT = 12  # an axis that would be halved alone needs more voxels
 ANISOTROPY = 2.0
 START_VOXELS = {2: 2048**2, 3: 256**3}
-# Feature-map values of one network that fill 8 GB at the batch size named.
-REFERENCE_VALUES = {2: 85_000_000, 3: 560_000_000}
-REFERENCE_BATCH = {2: 12, 3: 2}
-REFERENCE_GB = 8.0
-SMALLEST_BATCH = 2
-DATASET_SHARE = 0.05  # one batch shows at most this share of the data set's voxels
 BASE_FEATURES = 32
-CONVOLUTIONS_PER_STAGE = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class NetworkPlan:
     start_patch: tuple[int, ...]
     memory_batch: int
     dataset_batch: int
+    preset: Preset
 
 
 def plan_for_dataset(
@@ -48,6 +51,7 @@ def plan_for_dataset(
     axis_order: tuple[int, int, int],
     spacing: tuple[float, ...],
     gpu_memory_gb: float = GPU_MEMORY_GB,
+    encoder: Encoder = "plain",
 ) -> NetworkPlan:
     """Returns the network for a data set resampled to `spacing`: all three axes, mm, in network order.
 
@@ -58,7 +62,7 @@ def plan_for_dataset(
     if dim == 3 and shape[0] == 1:
         raise UserError(f"{fingerprint.dataset}: single slices, and a 3D network needs volumes; use --dim 2")
     voxels = math.prod(shape) * len(fingerprint.cases)
-    return plan_network(spacing[-dim:], shape[-dim:], voxels, classes, gpu_memory_gb)
+    return plan_network(spacing[-dim:], shape[-dim:], voxels, classes, gpu_memory_gb, encoder)
 
 
 def plan_network(
@@ -67,27 +71,30 @@ def plan_network(
     dataset_voxels: float,
     classes: int,
     gpu_memory_gb: float = GPU_MEMORY_GB,
+    encoder: Encoder = "plain",
 ) -> NetworkPlan:
     """Returns the network for cases of median `shape` (voxels) and `spacing` (mm), both in network axis order.
 
     The patch starts proportional to 1 / spacing, with the volume of 256^3 voxels (2D: 2048^2), at most `shape`. While
-    two patches need more than the memory, the axis of largest patch / shape shrinks by one step of what the network can
-    halve. The batch then fills the memory, with at most 5 % of `dataset_voxels`, and at least 2 patches. Raises
-    UserError where no patch is small enough, and for cases too small to be halved.
+    two patches (residual encoder in 2D: 12) need more than the memory, the axis of largest patch / shape shrinks by one
+    step of what the network can halve. The batch then fills the memory, with at most 5 % of `dataset_voxels` (residual
+    encoder: all of them), and at least 2 patches. Raises UserError where no patch is small enough, and for cases too
+    small to be halved.
     """
     dim = len(spacing)
-    budget = REFERENCE_VALUES[dim] * gpu_memory_gb / REFERENCE_GB
+    preset = preset_of(encoder, gpu_memory_gb)
+    budget = preset.budget(dim, gpu_memory_gb) * REFERENCE_BATCH[dim]  # values of a whole batch
     patch, topology = fit_topology(start_patch(spacing, shape), spacing)
     start = patch
-    while feature_values(patch, topology, classes) * SMALLEST_BATCH / REFERENCE_BATCH[dim] > budget:
+    while feature_values(patch, topology, classes, encoder) * preset.fewest_patches[dim] > budget:
         smaller, topology = _shrink(patch, topology, spacing, shape)
         if math.prod(smaller) >= math.prod(patch):
             raise UserError(f"--gpu-memory {gpu_memory_gb:g}: too little for a patch of {_times(patch)}; give more")
         patch = smaller
     if len(topology.strides) == 1:
         raise UserError(f"a patch of {_times(patch)} voxels cannot be halved, as a U-Net must; give larger cases")
-    memory_batch = round(budget / feature_values(patch, topology, classes) * REFERENCE_BATCH[dim])
-    dataset_batch = round(dataset_voxels * DATASET_SHARE / math.prod(patch))
+    memory_batch = round(budget / feature_values(patch, topology, classes, encoder))
+    dataset_batch = round(dataset_voxels * preset.dataset_share / math.prod(patch))
     return NetworkPlan(
         patch_size=patch,
         topology=topology,
@@ -96,6 +103,7 @@ def plan_network(
         start_patch=start,
         memory_batch=memory_batch,
         dataset_batch=dataset_batch,
+        preset=preset,
     )
 
 
@@ -132,18 +140,27 @@ def fit_topology(patch: Sequence[float], spacing: Sequence[float]) -> tuple[tupl
     return padded, topology
 
 
-def feature_values(patch: Sequence[int], topology: Topology, classes: int) -> int:
+def feature_values(patch: Sequence[int], topology: Topology, classes: int, encoder: Encoder = "plain") -> int:
     """Returns how many values all convolutions of the U-Net put out for one patch: the measure of its memory.
 
-    Source: `compute_conv_feature_map_size` of dynamic-network-architectures' `PlainConvUNet`, without deep supervision.
+    Source: `compute_conv_feature_map_size` of dynamic-network-architectures' `PlainConvUNet` and `ResidualEncoderUNet`,
+    without deep supervision. It counts the skip path of a residual block that pools only, too.
     """
+    residual = encoder == "residual"
+    in_decoder = RESIDUAL_DECODER_CONVOLUTIONS if residual else PLAIN_CONVOLUTIONS
     sizes = list(patch)
-    total, deepest = 0, len(topology.strides) - 1
+    total = topology.features[0] * math.prod(sizes) if residual else 0  # the stem
+    before, deepest = topology.features[0], len(topology.strides) - 1
     for level, (stride, features) in enumerate(zip(topology.strides, topology.features, strict=True)):
         sizes = [size // step for size, step in zip(sizes, stride, strict=True)]
-        encoder = CONVOLUTIONS_PER_STAGE
-        decoder = 0 if level == deepest else CONVOLUTIONS_PER_STAGE + 1  # one more to upsample
-        total += (encoder + decoder) * features * math.prod(sizes)
+        outputs = PLAIN_CONVOLUTIONS
+        if residual:
+            outputs = 2 * RESIDUAL_BLOCKS[min(level, len(RESIDUAL_BLOCKS) - 1)]
+            outputs += features != before or any(step > 1 for step in stride)  # skip path of the first block
+        if level < deepest:
+            outputs += in_decoder + 1  # one more to upsample
+        total += outputs * features * math.prod(sizes)
+        before = features
     return total + classes * math.prod(patch)
 
 

@@ -14,8 +14,9 @@ from data_preprocessing.dataset_rules import (
 )
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import write_text
-from data_preprocessing.network_planner import DATASET_SHARE, SMALLEST_BATCH, NetworkPlan
+from data_preprocessing.network_planner import NetworkPlan
 from data_preprocessing.planner import LOW_RESOLUTION_SHARE, PlannedConfig
+from data_preprocessing.planner_presets import SMALLEST_BATCH
 from data_preprocessing.topology import MAX_FEATURES
 from data_preprocessing.wording import counted
 
@@ -42,7 +43,8 @@ def refuse_existing(path: Path) -> None:
 def render_config(planned: PlannedConfig) -> str:
     """Returns the YAML text of a planned config: remarks and commands, then each field with its origin."""
     lines = [f"# {_one_line(remark)}" for remark in remarks(planned)]
-    lines += [f"#     python {script}.py --task {planned.config.task}" for script in ("preprocess", "train", "predict")]
+    own, task = planned.training_command, planned.config.task
+    lines += [f"#     {command}" for command in (_command("preprocess", task), own, _command("predict", task))]
     lines += ["# Known result: none, this config was never run."]
     content = planned.config.model_dump(mode="json")
     every_origin = origins(planned)
@@ -62,6 +64,11 @@ def remarks(planned: PlannedConfig) -> list[str]:
         f"{counted(len(fingerprint.cases), 'case')}, channels {', '.join(fingerprint.channels)}, "
         f"for {planned.gpu_memory_gb:g} GB of GPU memory."
     ]
+    if planned.encoder == "residual":
+        sentences.append(
+            f"Patch and batch are sized for the residual encoder by the preset {planned.network_2d.preset.name}: "
+            "train with --encoder residual."
+        )
     if planned.network_3d is None:
         sentences.append("The cases are single slices: there is a 2D network only.")
     if planned.low_resolution_share is not None:
@@ -139,9 +146,14 @@ def _ct_origin(methods: list[str]) -> str:
 
 def _batch_origin(planned: PlannedConfig, network: NetworkPlan) -> str:
     return (
-        f"memory budget: {planned.gpu_memory_gb:g} GB hold {network.memory_batch}; rule: {DATASET_SHARE:.0%} of the "
+        f"memory budget: {planned.gpu_memory_gb:g} GB hold {network.memory_batch}; "
+        f"rule: {network.preset.dataset_share:.0%} of the "
         f"data set's voxels are {network.dataset_batch}; the smaller, at least {SMALLEST_BATCH}"
     )
+
+
+def _command(script: str, task: str) -> str:
+    return f"python {script}.py --task {task}"
 
 
 def _times(sizes: list[float]) -> str:

@@ -14,6 +14,7 @@ from data_preprocessing.dataset_rules import (
     slice_axis,
     target_spacing,
 )
+from data_preprocessing.defaults import Encoder
 from data_preprocessing.errors import UserError
 from data_preprocessing.fingerprint import Fingerprint
 from data_preprocessing.network_planner import GPU_MEMORY_GB, NetworkPlan, plan_for_dataset
@@ -33,6 +34,7 @@ class PlannedConfig:
     network_2d: NetworkPlan
     network_3d: NetworkPlan | None
     gpu_memory_gb: float
+    encoder: Encoder
 
     @property
     def low_resolution_share(self) -> float | None:
@@ -41,6 +43,12 @@ class PlannedConfig:
             return None
         share = math.prod(self.network_3d.patch_size) / math.prod(self.network_3d.median_shape)
         return share if share < LOW_RESOLUTION_SHARE else None
+
+    @property
+    def training_command(self) -> str:
+        """The command that trains what was planned."""
+        encoder = " --encoder residual" if self.encoder == "residual" else ""
+        return f"python train.py --task {self.config.task}{encoder}"
 
 
 def task_number(name: str) -> str:
@@ -56,9 +64,15 @@ def task_number(name: str) -> str:
 
 
 def plan_config(
-    dataset: Dataset, fingerprint: Fingerprint, task: str, gpu_memory_gb: float = GPU_MEMORY_GB
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+    task: str,
+    gpu_memory_gb: float = GPU_MEMORY_GB,
+    encoder: Encoder = "plain",
 ) -> PlannedConfig:
     """Returns the config of task number `task`, such as "11", for training in `gpu_memory_gb` of GPU memory.
+
+    Patch and batch are sized for nnU-Net's network with `encoder`.
 
     Source: nnU-Net v2's experiment planner. A data set of single slices gets a 2D network only; its
     low-resolution stage (cascade) is left out. Raises UserError where the memory is too small for any patch.
@@ -67,10 +81,10 @@ def plan_config(
     axis_order = coarsest_first(spacing)
     in_order = tuple(spacing[axis] for axis in axis_order)
     classes = len(dataset.labels)
-    network_2d = plan_for_dataset(fingerprint, classes, 2, axis_order, in_order, gpu_memory_gb)
+    network_2d = plan_for_dataset(fingerprint, classes, 2, axis_order, in_order, gpu_memory_gb, encoder)
     network_3d = None
     if slice_axis(fingerprint) is None:
-        network_3d = plan_for_dataset(fingerprint, classes, 3, axis_order, in_order, gpu_memory_gb)
+        network_3d = plan_for_dataset(fingerprint, classes, 3, axis_order, in_order, gpu_memory_gb, encoder)
     patch_size_3d, topology_3d = _in_array_order(network_3d, axis_order) if network_3d else (None, None)
     methods = [normalization_name(channel) for channel in dataset.channels]
     training = TrainingDefaults(batch_size_2d=network_2d.batch_size)
@@ -91,7 +105,7 @@ def plan_config(
         regions=dataset.regions,
         training=training,
     )
-    return PlannedConfig(config, fingerprint, axis_order, network_2d, network_3d, gpu_memory_gb)
+    return PlannedConfig(config, fingerprint, axis_order, network_2d, network_3d, gpu_memory_gb, encoder)
 
 
 def _in_array_order(

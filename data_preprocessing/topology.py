@@ -8,6 +8,11 @@ MAX_DOWNSAMPLINGS = 5
 SMALLEST_SPLIT = 8  # an axis shorter than this is not halved
 ANISOTROPY = 2.0  # an axis this much coarser than the finest waits until the others have caught up
 MAX_FEATURES = {2: 512, 3: 320}
+PLAIN_CONVOLUTIONS = 2  # a stage, in the encoder and the decoder
+# Of the residual encoder, the last for all deeper stages; its decoder has one convolution a stage. The presets M, L and
+# XL of nnU-Net share them: they differ in the memory that patch and batch are planned for.
+RESIDUAL_BLOCKS = (1, 3, 4, 6)
+RESIDUAL_DECODER_CONVOLUTIONS = 1
 
 
 class Topology(Strict):

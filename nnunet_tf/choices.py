@@ -3,9 +3,9 @@
 from typing import Literal
 
 from data_preprocessing.defaults import Augmentation as Augmentation
+from data_preprocessing.defaults import Encoder as Encoder
 from data_preprocessing.defaults import NetworkName as NetworkName
 
-Encoder = Literal["plain", "residual"]
 Norm = Literal["instance", "batch", "group", "none"]
 Padding = Literal["valid", "same"]
 Loss = Literal["dice_ce", "dice_focal", "adaptive"]

@@ -248,6 +248,9 @@ class TestMistakes:
     def test_json_without_a_check(self):
         refused(run("preprocess.py", "--json"), "--json belongs to --verify")
 
+    def test_an_encoder_without_a_plan(self):
+        refused(run("preprocess.py", "--encoder", "residual"), "--encoder belongs to --plan")
+
     def test_a_misspelt_option(self):
         refused(run("train.py", "--epoch", "many"), "--epoch")
 
@@ -264,8 +267,9 @@ def planned_config():
 def test_a_data_set_nobody_configured_is_planned_and_preprocessed(small_data, planned_config, tmp_path):
     shutil.copytree(small_data / "Task90_Small", tmp_path / "Task97_Mine")
     places = ["--data", tmp_path, "--shards", tmp_path / "shards"]
-    planned = run_well("preprocess.py", "--plan", "--task", "Task97_Mine", *places)
+    planned = run_well("preprocess.py", "--plan", "--task", "Task97_Mine", "--encoder", "residual", *places)
     assert str(planned_config) in planned.out
+    assert planned.out.endswith("then: python train.py --task 97 --encoder residual\n")
     run_well("preprocess.py", "--task", 97, *places, "--report", tmp_path / "sheet.png")
     plan = json.loads((tmp_path / "shards" / "task97_3d" / "plan.json").read_text())
     assert plan["dataset"] == "Task97_Mine"

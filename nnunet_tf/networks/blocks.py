@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from nnunet_tf.choices import Padding
-from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
+from nnunet_tf.networks.layers import EPSILON, InstanceNormalization, LeakyReLUOfSum
 from nnunet_tf.networks.settings import NetworkSettings
 
 INITIALIZER = "he_normal"
@@ -121,7 +121,10 @@ def residual_block(
     initializer = "zeros" if settings.norm == "none" else INITIALIZER
     values = convolution(values, features, kernel, f"{name}_conv1", initializer=initializer)
     values = _normalization(values, settings, f"{name}_norm1", gamma_initializer="zeros")
-    return _relu(layers.Add(name=f"{name}_add")([skip, values]), settings, f"{name}_relu1")
+    values = layers.Add(name=f"{name}_add")([skip, values])
+    if settings.norm == "none":
+        return LeakyReLUOfSum(negative_slope=settings.negative_slope, name=f"{name}_relu1")(values)
+    return _relu(values, settings, f"{name}_relu1")
 
 
 def _normalization(

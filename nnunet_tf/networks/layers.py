@@ -55,6 +55,19 @@ class InstanceNormalization(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
+@keras.saving.register_keras_serializable(package="nnunet_tf")
+class LeakyReLUOfSum(keras.layers.LeakyReLU):
+    """Leaky ReLU that may follow the sum of a convolution with a bias and something else.
+
+    TensorFlow 2.21 on a processor makes one operation of convolution, bias, sum and its own leaky ReLU inside a
+    `tf.function`, and forgets the slope on the way: it is 0.2 then, whatever it should be. This one is not recognised.
+    """
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns `inputs`, those under 0 times the slope."""
+        return ops.maximum(inputs, inputs * self.negative_slope)
+
+
 def _instance_normalization(epsilon: float, negative_slope: float | None) -> Callable:
     @ops.custom_gradient
     def normalize(inputs, gamma, beta):  # type: ignore[no-untyped-def]

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from data_preprocessing.topology import Topology
+from data_preprocessing.topology import (
+    PLAIN_CONVOLUTIONS,
+    RESIDUAL_BLOCKS,
+    RESIDUAL_DECODER_CONVOLUTIONS,
+    Topology,
+)
 from nnunet_tf.networks.blocks import convolution_norm_relu, logits, residual_block, upsampling
 from nnunet_tf.networks.settings import NetworkSettings
-
-PLAIN_CONVOLUTIONS = 2  # a stage, in the encoder and the decoder
-# Of the residual encoder, the last for all deeper stages; its decoder has one convolution a stage. The presets M, L and
-# XL share them: they differ in the memory that patch and batch are planned for.
-RESIDUAL_BLOCKS = (1, 3, 4, 6)
-RESIDUAL_DECODER_CONVOLUTIONS = 1
 
 
 def build_nnunet(

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.network_planner import (
-    REFERENCE_BATCH,
-    REFERENCE_VALUES,
     feature_values,
     fit_topology,
     plan_for_dataset,
     plan_network,
     start_patch,
 )
+from data_preprocessing.planner_presets import PLAIN, REFERENCE_BATCH
 from data_preprocessing.task import load_task
 
 from .fingerprints import same_cases
@@ -150,17 +149,18 @@ def test_the_last_stage_always_has_kernels_of_three(spacing):
     assert fit_topology((16, 64, 64), spacing)[1].kernels[-1] == (3, 3, 3)
 
 
+@pytest.mark.parametrize("encoder", ["plain", "residual"])
 @pytest.mark.parametrize(
     ("patch", "spacing", "classes"), [((16, 16, 24), (1, 1, 1), 3), ((8, 32, 32), (3, 1, 1), 5), ((32, 64), (1, 1), 2)]
 )
-def test_the_memory_measure_counts_what_the_convolutions_of_the_real_network_put_out(patch, spacing, classes):
+def test_the_memory_measure_counts_what_the_convolutions_of_the_real_network_put_out(patch, spacing, classes, encoder):
     from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
 
     padded, topology = fit_topology(patch, spacing)
-    layers = build_network(topology, padded, 1, classes, NetworkSettings()).layers
+    layers = build_network(topology, padded, 1, classes, NetworkSettings(encoder=encoder)).layers
     outputs = [layer.output.shape[1:] for layer in layers if "Conv" in type(layer).__name__]
-    assert feature_values(padded, topology, classes) == sum(math.prod(shape) for shape in outputs)
+    assert feature_values(padded, topology, classes, encoder) == sum(math.prod(shape) for shape in outputs)
 
 
 @pytest.mark.parametrize("name", ["lung", "brain", "arteries", "retina 2D"])
@@ -229,5 +229,5 @@ def test_any_plan_divides_evenly_fits_the_memory_and_has_a_batch_of_two(axes, cl
     batch = network.batch_size
     assert batch >= 2
     needed = feature_values(network.patch_size, network.topology, classes) * (batch - 0.5) / REFERENCE_BATCH[dim]
-    assert needed <= REFERENCE_VALUES[dim] * memory / 8
+    assert needed <= PLAIN.values[dim] * memory / 8
     assert batch == 2 or (batch - 0.5) * math.prod(network.patch_size) <= 0.05 * voxels

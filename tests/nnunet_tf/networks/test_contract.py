@@ -1,100 +1,15 @@
 """What every network keeps, whatever its dimensions, encoder, normalisation and plan."""
 
-import re
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_preprocessing.network_planner import fit_topology
-from data_preprocessing.topology import Topology, plan_topology
+from data_preprocessing.topology import plan_topology
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
 
-from .samples import NARROW
-
-CHANNELS, OUTPUTS = 2, 3
-FEATURES = (10, 12, 14, 16)  # none of them has 8 groups but the last
-NORMS = ("instance", "batch", "group", "none")
-ENCODERS = ("plain", "residual")
-
-
-@dataclass(frozen=True)
-class Contract:
-    """A network and what it was built from. Its weights are random, the ones that start from zero as well."""
-
-    network: keras.Model
-    topology: Topology
-    patch: tuple[int, ...]
-    settings: NetworkSettings
-
-    @property
-    def image(self):
-        """A batch of two for the network."""
-        size = self.settings.input_size(self.patch)
-        return np.random.default_rng(0).normal(size=(2, *size, CHANNELS)).astype(np.float32)
-
-    @property
-    def head_levels(self):
-        """The decoder levels that have logits, by the rule: all but the lowest, and always the highest."""
-        deeper = range(1, len(self.topology.strides) - 2) if self.settings.deep_supervision else ()
-        return [0, *deeper]
-
-
-def fixed_patch(patch, spacing):
-    return patch, plan_topology(patch, spacing, FEATURES)
-
-
-def from_fingerprint(patch, spacing):
-    patch, topology = fit_topology(patch, spacing)
-    return patch, topology.model_copy(update={"features": FEATURES[: len(topology.strides)]})
-
-
-PLANS = {
-    "2d": fixed_patch((16, 24), (1, 1)),
-    "3d": fixed_patch((8, 16, 8), (1, 1, 1)),
-    "four stages": fixed_patch((8, 32, 8), (1, 1, 1)),
-    "coarse axis": fixed_patch((4, 16, 16), (4, 1, 1)),
-    "coarse axis, planned": from_fingerprint((7, 30, 30), (3, 1, 1)),
-    "one stage": fixed_patch((4, 6, 4), (1, 1, 1)),
-    "an axis of one voxel": fixed_patch((1, 16, 16), (1, 1, 1)),
-}
-ODD_SIDES = (7, 30), Topology(strides=((1, 1),), kernels=((3, 3),), features=FEATURES[:1])
-CASES = [
-    *[("3d", NetworkSettings(encoder=encoder, norm=norm)) for encoder in ENCODERS for norm in NORMS],
-    *[("2d", NetworkSettings(norm=norm, deep_supervision=True)) for norm in NORMS],
-    *[
-        (plan, NetworkSettings(encoder=encoder, deep_supervision=True, negative_slope=0.2))
-        for plan in PLANS
-        for encoder in ENCODERS
-    ],
-    *[(plan, settings) for plan in ("2d", "odd sides") for settings in NARROW],
-]
-HALF_CASES = [
-    *[("3d", NetworkSettings(encoder=encoder, norm=norm)) for encoder in ENCODERS for norm in NORMS],
-    *[("2d", settings) for settings in NARROW],
-]
-
-
-def build(plan, settings):
-    keras.utils.set_random_seed(0)
-    patch, topology = ODD_SIDES if plan == "odd sides" else PLANS[plan]
-    network = build_network(topology, patch, CHANNELS, OUTPUTS, settings)
-    random = np.random.default_rng(1)
-    for weight in network.trainable_weights:
-        if not np.any(weight):
-            weight.assign(random.normal(scale=0.05, size=weight.shape))
-    return Contract(network, topology, patch, settings)
-
-
-def name_of(case):
-    plan, settings = case
-    if settings.network != "nnunet":
-        return f"{plan}, {settings.network}, {settings.padding}"
-    supervision = ", deep supervision" if settings.deep_supervision else ""
-    return f"{plan}, {settings.encoder}, {settings.norm}{supervision}"
+from .contract import CASES, CHANNELS, OUTPUTS, assert_gradients_reach_every_weight, build, name_of
 
 
 @pytest.fixture(scope="module", params=CASES, ids=name_of)
@@ -180,18 +95,7 @@ def test_a_saved_network_loads_without_being_told_its_layers_and_gives_the_same_
 
 
 def test_gradients_reach_every_weight(contract):
-    with tf.GradientTape() as tape:
-        outputs = tf.nest.flatten(contract.network(contract.image, training=True))
-        loss = sum(tf.reduce_sum(tf.sin(output * 3)) for output in outputs)
-    weights = contract.network.trainable_weights
-    for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
-        assert gradient is not None, weight.path
-        assert np.isfinite(gradient).all(), weight.path
-        # A bias that the next layer subtracts with the mean has no effect.
-        settings = contract.settings
-        without_norm = settings.network != "nnunet" or settings.norm not in ("instance", "batch")
-        if without_norm or not re.search(r"_conv\d/bias", weight.path):
-            assert np.abs(gradient).max() > 0, weight.path
+    assert_gradients_reach_every_weight(contract)
 
 
 def test_the_number_of_weights_is_that_of_the_rule(contract):
@@ -207,26 +111,6 @@ def test_the_summary_prints(contract):
     lines = []
     contract.network.summary(print_fn=lines.append)
     assert f"{contract.network.count_params():,}" in "\n".join(lines)
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize(("plan", "settings"), HALF_CASES, ids=map(name_of, HALF_CASES))
-def test_mixed_precision_gives_finite_float32_logits_near_those_of_float32(plan, settings, policy):
-    full = build(plan, settings)
-    before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy(policy)
-    try:
-        half = build(plan, settings)
-    finally:
-        keras.mixed_precision.set_dtype_policy(before)
-    half.network.set_weights(full.network.get_weights())
-    trains = settings.network == "nnunet"  # the others drop out at random then, or do nothing else
-    expected, logits = (np.array(each.network(full.image, training=trains)) for each in (full, half))
-    assert half.network.get_layer("decoder0_conv0").compute_dtype == policy.removeprefix("mixed_")
-    assert {weight.dtype for weight in half.network.trainable_weights} == {"float32"}
-    assert logits.dtype == np.float32
-    assert np.isfinite(logits).all()
-    assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.1 * expected.std()
 
 
 @pytest.mark.parametrize(("encoder", "expected"), [("plain", 5_602_595), ("residual", 25_895_011)])

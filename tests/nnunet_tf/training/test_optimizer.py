@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from nnunet_tf.networks.layers import InstanceNormalization
 from nnunet_tf.training.optimizer import make_optimizer
 from nnunet_tf.training.recipe import OptimizerSettings
 
@@ -83,10 +84,17 @@ def test_momentum_and_nesterov_are_those_asked_for(momentum, nesterov):
     np.testing.assert_allclose(layer.kernel, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", [keras.layers.BatchNormalization, keras.layers.GroupNormalization])
+NORMALIZATIONS = {
+    "batch": keras.layers.BatchNormalization,
+    "group": lambda: keras.layers.GroupNormalization(2),
+    "instance": InstanceNormalization,
+}
+
+
+@pytest.mark.parametrize("norm", NORMALIZATIONS)
 @pytest.mark.parametrize("name", NAMES)
 def test_norms_do_not_decay(name, norm):
-    layer = norm(2) if norm is keras.layers.GroupNormalization else norm()
+    layer = NORMALIZATIONS[norm]()
     layer.build((None, 4, 2))
     layer.beta.assign([1.0, 2.0])
     optimizer = make_optimizer(constant_rate(name, weight_decay=0.5), steps=1, loss_scaling=False)
