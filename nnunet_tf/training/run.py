@@ -14,7 +14,7 @@ from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.training.board import Board
 from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.curve import best_epoch, draw_metrics, read_metrics, write_metrics
+from nnunet_tf.training.curve import best_epoch, draw_metrics, out_of_patience, read_metrics, write_metrics
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.epoch import train_epoch
 from nnunet_tf.training.position import EpochPart, History, Position
@@ -124,12 +124,6 @@ class Run:
         before, start = self.position.history, self._last_epoch_ended
         self._last_epoch_ended = time.monotonic()
         return round((before[-1].total_seconds if before else 0.0) + self._last_epoch_ended - start, 3)
-
-
-def out_of_patience(history: History, patience: int | None) -> bool:
-    """Returns whether the best validation lies more than `patience` epochs back; never without a patience."""
-    best = best_epoch(history)
-    return patience is not None and best is not None and history[-1].epoch - best.epoch > patience
 
 
 def _validates(job: Job, epoch: int) -> bool:
