@@ -126,13 +126,22 @@ def end(process, number):
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    watchdog = threading.Timer(60, process.kill)
-    watchdog.start()
-    _, said = process.communicate()  # until the last of them has closed its standard error
-    watchdog.cancel()
-    assert psutil.wait_procs(children, timeout=60)[1] == []
+    try:
+        _, said = process.communicate(timeout=60)  # until the last of them has closed its standard error
+    finally:
+        left = [child for child in psutil.wait_procs(children, timeout=10)[1] if not is_zombie(child)]
+        for child in left:
+            child.kill()
+    assert left == []
     assert "Traceback" not in said, said
     return said.splitlines()
+
+
+def is_zombie(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def epochs_done(model):
