@@ -43,7 +43,7 @@ def main() -> None:
     set_workers(options)
     launch = workers_to_start(options)
     job = make_job(options)
-    with _kept(job):
+    with _kept(job, options.cross_validate):
         if options.cross_validate:
             _cross_validate(job, options.resume)
         else:
@@ -105,7 +105,7 @@ def _cross_validate(job: "Job", resume: bool) -> None:
 
 
 @contextmanager
-def _kept(job: "Job") -> Iterator[None]:
+def _kept(job: "Job", cross_validate: bool) -> Iterator[None]:
     """Where the user stops the run, says what is kept of it."""
     from nnunet_tf.launch.ranks import other_launcher, rank, started_by_launcher
     from nnunet_tf.training.settings import CHECKPOINT_NAME
@@ -118,9 +118,13 @@ def _kept(job: "Job") -> Iterator[None]:
     except KeyboardInterrupt as stopped:
         if silent:
             raise
-        kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
-        is_kept = (job.folder / CHECKPOINT_NAME).is_file()
-        raise type(stopped)(f"train.py: stopped; {kept if is_kept else 'no epoch was finished'}") from None
+        if cross_validate:
+            kept = "what the folds have finished is kept, go on with --cross-validate --resume"
+        elif (job.folder / CHECKPOINT_NAME).is_file():
+            kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
+        else:
+            kept = "no epoch was finished"
+        raise type(stopped)(f"train.py: stopped; {kept}") from None
 
 
 def make_job(options: argparse.Namespace) -> "Job":

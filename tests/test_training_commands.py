@@ -29,7 +29,8 @@ def base(small_config_file, small_shards):
 def start(*words):
     """Starts train.py and does not wait; its standard error is the process's own attribute."""
     command = [sys.executable, str(ROOT / "train.py"), *map(str, words)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
 def wait_for_epochs(process, model, count, timeout=300):
@@ -62,16 +63,33 @@ def arrays(path):
         return {name: content[name] for name in content.files}
 
 
+KILLED_IN_STEP_18 = """
+import os, signal, sys
+from nnunet_tf.runtime import command_line
+
+steps = 0
+
+def raise_if_stopped():
+    global steps
+    steps += sys._getframe(1).f_code.co_name == "train_epoch"
+    if steps == 18:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+command_line.raise_if_stopped = raise_if_stopped
+import train
+train.main()
+"""
+
+
 def test_a_killed_and_resumed_run_ends_with_the_very_weights_of_an_undisturbed_one(base, tmp_path):
     words = [*base, "--amp", "--deep-supervision", "--ema", 0.9, "--epochs", 3, "--steps-per-epoch", 12]
     words += ["--validate-every", 1]
     run_well("train.py", *words, "--results", tmp_path / "whole")
     killed = tmp_path / "killed" / "task90_3d" / "fold_0"
-    process = start(*words, "--results", tmp_path / "killed")
-    wait_for_epochs(process, killed, 1)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert int(np.load(killed / "checkpoint.npz")["epochs_done"]) < 3
+    command = [sys.executable, "-c", KILLED_IN_STEP_18, *words, "--results", tmp_path / "killed"]
+    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert int(np.load(killed / "checkpoint.npz")["epochs_done"]) == 1
     run_well("train.py", *words, "--results", tmp_path / "killed", "--resume")
     whole = tmp_path / "whole" / "task90_3d" / "fold_0"
     one, other = arrays(whole / "checkpoint.npz"), arrays(killed / "checkpoint.npz")
@@ -96,6 +114,74 @@ def test_a_scheduler_that_ends_the_run_leaves_the_last_finished_epoch(base, smal
     scans = small_data / "Task90_Small" / "imagesTs"
     run_well("predict.py", "--model", model, "--input", scans, "--output", tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def end(process, number):
+    """Sends a signal as a user does, Ctrl-C to all processes of the terminal, and returns the lines said since.
+
+    Checks that no process is left.
+    """
+    children = psutil.Process(process.pid).children(recursive=True)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    try:
+        _, said = process.communicate(timeout=60)  # until the last of them has closed its standard error
+    finally:
+        left = [child for child in psutil.wait_procs(children, timeout=10)[1] if not is_zombie(child)]
+        for child in left:
+            child.kill()
+    assert left == []
+    assert "Traceback" not in said, said
+    return said.splitlines()
+
+
+def is_zombie(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def epochs_done(model):
+    with np.load(model / "checkpoint.npz") as saved:
+        return int(saved["epochs_done"])
+
+
+STOPS = pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+
+
+@STOPS
+def test_several_workers_are_stopped_together_and_leave_the_last_finished_epoch(base, tmp_path, number, status):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    words = [*base, "--results", tmp_path, "--device", "cpu", "--gpus", 2, "--epochs", 500, "--steps-per-epoch", 2]
+    process = start(*words, "--validate-every", 0)
+    model = tmp_path / "task90_3d" / "fold_0"
+    wait_for_epochs(process, model, 1)
+    said = end(process, number)
+    assert process.returncode == status
+    assert said[-1] == f"train.py: stopped; {model} keeps the last finished epoch, go on with --resume"
+    assert epochs_done(model) >= 1
+    assert list(model.glob(".*.*.*")) == []
+
+
+@STOPS
+def test_a_cross_validation_is_stopped_with_its_workers_and_says_how_it_goes_on(base, tmp_path, number, status):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    words = [*base, "--results", tmp_path, "--device", "cpu", "--nfolds", 2, "--cross-validate", "--resume"]
+    words += ["--epochs", 500, "--steps-per-epoch", 2, "--validate-every", 0]
+    home = tmp_path / "task90_3d"
+    process = start(*words, "--gpus", 2)
+    wait_for_epochs(process, home / "fold_0", 1)
+    said = end(process, number)
+    assert process.returncode == status
+    assert said[-2:] == [
+        f"train.py: stopped; {home / 'fold_0'} keeps the last finished epoch, go on with --resume",
+        "train.py: stopped; what the folds have finished is kept, go on with --cross-validate --resume",
+    ]
+    assert epochs_done(home / "fold_0") >= 1
+    assert list(home.rglob(".*.*.*")) == []
 
 
 def test_two_runs_do_not_write_into_one_folder(base, tmp_path):

@@ -13,7 +13,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.task import Strict
 from nnunet_tf.launch.hosts import THIS_MACHINE, Host, all_here, check_own_name, fill, is_here
 from nnunet_tf.launch.output import Output
-from nnunet_tf.runtime.command_line import Terminated
+from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.runtime.device import Device, count_gpus
 
 START_TIMEOUT_SECONDS = 180  # importing TensorFlow in all processes of a loaded machine takes a while
@@ -81,20 +81,17 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     output = Output(Path(command[0]).name, elastic=launch.elastic is not None)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as process:
+    with (
+        subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        ) as process,
+        stopped_alike(process),
+    ):
         assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                shown = output.shown(line)
-                if shown is not None:
-                    print(shown, end="", flush=True)
-        except KeyboardInterrupt as stopped:
-            if isinstance(stopped, Terminated):  # Ctrl-C has reached the launcher already
-                process.terminate()
-            process.wait()
-            raise
+        for line in process.stdout:
+            shown = output.shown(line)
+            if shown is not None:
+                print(shown, end="", flush=True)
     if process.returncode:
         raise output.error()
 

@@ -26,6 +26,12 @@ class WeightAverage:
         """The whole state: the number of updates, then one float32 average for each trainable weight."""
         return [self._updates, *self._averages]
 
+    def start(self) -> None:
+        """Begins anew with the weights of the moment."""
+        for average, weight in zip(self._averages, self.network.trainable_weights, strict=True):
+            average.assign(ops.cast(weight, "float32"))
+        self._updates.assign(0)
+
     def update(self) -> None:
         """Takes the weights of the moment into the average, after an optimiser's step; may be traced."""
         updates = ops.cast(self._updates, "float32")

@@ -15,7 +15,14 @@ class Board:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._writer = tf.summary.create_file_writer(str(job.folder / BOARD_FOLDER))
+        folder = job.folder / BOARD_FOLDER
+        self._older = list(folder.glob("events.*"))
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def clear_older_run(self) -> None:
+        """Removes what was there before this board."""
+        for events in self._older:
+            events.unlink(missing_ok=True)
 
     def write(self, metrics: EpochMetrics, example: Example | None) -> None:
         """Writes the metrics of an epoch and, where there is one, the picture of a validation case."""

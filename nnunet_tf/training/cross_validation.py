@@ -9,6 +9,7 @@ from data_preprocessing.files import read_model, write_model
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.evaluation.folds import CrossValidation, over_folds
 from nnunet_tf.inference.model_folder import VALIDATION_NAME, model_folder
+from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
 
 CROSS_VALIDATION_NAME = "cross_validation.json"
@@ -31,7 +32,8 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
         options = ["--no-cross-validate", "--fold", str(fold), "--resume" if goes_on else "--no-resume"]
         if leads:
             print(f"\nFold {fold} of {job.settings.folds}", flush=True)
-        status = subprocess.run([sys.executable, *command, *options], check=False).returncode
+        with subprocess.Popen([sys.executable, *command, *options]) as process, stopped_alike(process):
+            status = process.wait()
         if status:
             raise UserError(
                 f"fold {fold} ended with status {status}, its last words stand above; "

@@ -59,6 +59,17 @@ def best_epoch(history: Sequence[EpochMetrics]) -> Best | None:
     return best
 
 
+def out_of_patience(history: Sequence[EpochMetrics], patience: int | None) -> bool:
+    """Returns whether the last epoch was validated and the best lies `patience` epochs back or more.
+
+    Never without a patience, and never between two validations, where the next may be the best.
+    """
+    best = best_epoch(history)
+    if patience is None or best is None or history[-1].mean_dice is None:
+        return False
+    return history[-1].epoch - best.epoch >= patience
+
+
 def read_metrics(folder: Path, epochs: int) -> list[EpochMetrics]:
     """Returns the metrics of the first `epochs` epochs."""
     path = folder / METRICS_NAME

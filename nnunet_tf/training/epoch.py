@@ -60,15 +60,20 @@ def train_epoch(
         if index % STEPS_BETWEEN_READINGS == 0 or index == steps:
             running = float(total) / index
             if not np.isfinite(running):
-                raise UserError(
-                    f"epoch {part.epoch + 1}: the loss is no longer a number; train again with a lower --learning-rate "
-                    "(the model of the last finished epoch, if any, is kept)"
-                )
+                raise diverged(part.epoch, "the loss is no longer a number")
             note = f"epoch {part.epoch + 1}/{settings.epochs} loss {running:.3f}"
         tracker.update(done_before + (part.worker_steps + index * step.group.size) / settings.workers, note=note)
         if commit and index % STEPS_BETWEEN_COMMITS == 0:
             commit(done(index))
     return _metrics(done(steps), step.optimizer, settings.batch_size)
+
+
+def diverged(epoch: int, what: str) -> UserError:
+    """Returns the error of a run that has gone wrong beyond repair in `epoch`, counted from 0."""
+    return UserError(
+        f"epoch {epoch + 1}: {what}; train again with a lower --learning-rate "
+        "(the model of the last finished epoch, if any, is kept)"
+    )
 
 
 def _metrics(part: EpochPart, optimizer: keras.optimizers.Optimizer, batch_size: int) -> EpochMetrics:

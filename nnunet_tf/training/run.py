@@ -3,23 +3,25 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import keras
+import numpy as np
 
 from data_preprocessing.files import kept_folder, read_model, write_model
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.inference.model_folder import VALIDATION_NAME
+from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
 from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
-from nnunet_tf.training.board import Board
+from nnunet_tf.training.board import PICTURE_NAME, Board
 from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.curve import best_epoch, draw_metrics, read_metrics, write_metrics
+from nnunet_tf.training.curve import best_epoch, draw_metrics, out_of_patience, read_metrics, write_metrics
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.epoch import train_epoch
+from nnunet_tf.training.epoch import diverged, train_epoch
 from nnunet_tf.training.position import EpochPart, History, Position
-from nnunet_tf.training.pretrained import load_pretrained
-from nnunet_tf.training.settings import Job
+from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
 from nnunet_tf.training.trained_model import TrainedModel
 from nnunet_tf.training.validation import Validation
 
@@ -54,7 +56,7 @@ class Run:
         self.model = TrainedModel(job, group, loss_scaling=runtime.precision == "mixed_float16")
         self.first_epoch = load_checkpoint(job.folder, self.model.state) if resume else 0
         if job.settings.pretrained and not resume:
-            load_pretrained(job.settings.pretrained, self.model.network)
+            self.model.load_pretrained(job.settings.pretrained)
         self.position = Position(tuple(read_metrics(job.folder, self.first_epoch)), EpochPart(self.first_epoch))
         self._last_epoch_ended = time.monotonic()
 
@@ -106,6 +108,7 @@ class Run:
                     (epoch - self.first_epoch) * settings.steps_per_epoch,
                     commit_part if commit else None,
                 )
+                self._check_weights(epoch)
                 self.model.refresh()
                 summary = validation.scores() if _validates(job, epoch) else None
                 if summary:
@@ -113,11 +116,21 @@ class Run:
                     metrics = metrics.model_copy(update={"dice": dice, "mean_dice": summary.mean_dice or 0.0})
                 history = (*self.position.history, metrics.model_copy(update={"total_seconds": self._total_seconds()}))
                 if board:
+                    if epoch == 0:
+                        clear_older_run(job.folder, board)
                     _save(job, self.model, history, summary)
                     board.write(history[-1], validation.example if summary else None)
                 self.position = Position(history, EpochPart(epoch + 1))
                 if commit:
                     commit()
+
+    def _check_weights(self, epoch: int) -> None:
+        """Raises UserError in every worker where the last update of one made weights that are no numbers.
+
+        The loss, which is that before the update, does not show it.
+        """
+        if self.group.sum(np.array(float(not self.model.is_finite()))):
+            raise diverged(epoch, "the weights are no longer numbers")
 
     def _total_seconds(self) -> float:
         """Seconds of the run up to now, those of its parts before a stop included; begins to count the next epoch's."""
@@ -126,15 +139,19 @@ class Run:
         return round((before[-1].total_seconds if before else 0.0) + self._last_epoch_ended - start, 3)
 
 
-def out_of_patience(history: History, patience: int | None) -> bool:
-    """Returns whether the best validation lies more than `patience` epochs back; never without a patience."""
-    best = best_epoch(history)
-    return patience is not None and best is not None and history[-1].epoch - best.epoch > patience
-
-
 def _validates(job: Job, epoch: int) -> bool:
     every, last = job.settings.validate_every, epoch + 1 == job.settings.epochs
     return bool(job.fold.validation) and (last or (every > 0 and (epoch + 1) % every == 0))
+
+
+def clear_older_run(folder: Path, board: Board) -> None:
+    """Removes what a run that was in the model folder before has left and a new one does not write at once.
+
+    The checkpoint goes first: a run stopped here must not go on from the older one's.
+    """
+    for name in (CHECKPOINT_NAME, VALIDATION_NAME, PICTURE_NAME, POSTPROCESSING_NAME):
+        (folder / name).unlink(missing_ok=True)
+    board.clear_older_run()
 
 
 def _save(job: Job, model: TrainedModel, history: History, summary: Summary | None) -> None:

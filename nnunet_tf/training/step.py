@@ -33,9 +33,11 @@ class TrainingStep:
         loss, gradients = self._gradients(image, label)
         # Outside the gradient function: Horovod's operation cannot be compiled with it.
         gradients = self.group.mean_gradients(gradients)
+        before = tf.identity(self.optimizer.iterations.value)
         self.optimizer.apply(gradients, self.network.trainable_variables)
         if self.average:
-            self.average.update()
+            # An update that overflowed in float16 is skipped, and is none to the average either.
+            tf.cond(self.optimizer.iterations.value > before, self.average.update, lambda: None)
         return loss
 
     def _loss_and_gradients(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:

@@ -14,6 +14,7 @@ from nnunet_tf.training.checkpoint import State
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.losses import make_loss
 from nnunet_tf.training.optimizer import make_optimizer
+from nnunet_tf.training.pretrained import load_pretrained
 from nnunet_tf.training.recipe import rate_factor
 from nnunet_tf.training.schedule import PacedSchedule, make_schedule
 from nnunet_tf.training.settings import Job, write_settings
@@ -59,6 +60,17 @@ class TrainedModel:
         """
         tensors = [getattr(variable, "value", variable) for part in self.state.values() for variable in part]
         return [tensor for tensor in tensors if tensor.dtype != tf.uint32]
+
+    def is_finite(self) -> bool:
+        """Returns whether all of `state` is numbers."""
+        tensors = [tensor for tensor in self.tensors() if tensor.dtype.is_floating]
+        return all(bool(tf.reduce_all(tf.math.is_finite(tensor))) for tensor in tensors)
+
+    def load_pretrained(self, folder: str) -> None:
+        """Starts from the weights of the model in `folder`; raises UserError as `pretrained.load_pretrained` does."""
+        load_pretrained(folder, self.network)
+        if self.average:
+            self.average.start()
 
     def keep_pace(self, epoch: int, worker_steps: int, size: int) -> None:
         """Fits the learning rate of an elastic run to `size` workers, from this place in it on."""

@@ -2,7 +2,7 @@ import pytest
 
 from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
-from nnunet_tf.data.folds import split
+from nnunet_tf.data.folds import Fold, split
 
 CASES = [f"case_{index:02d}" for index in range(23)]
 
@@ -16,6 +16,11 @@ def test_every_case_is_validated_in_exactly_one_fold():
 def test_training_is_what_validation_leaves(fold):
     parts = split(CASES, fold)
     assert sorted(parts.training + parts.validation) == CASES
+
+
+def test_fold_all_learns_from_every_case_and_validates_none():
+    assert split(CASES, "all") == Fold(training=tuple(CASES), validation=())
+    assert split(CASES[:2][::-1], "all") == Fold(tuple(CASES[:2]), ())  # however few
 
 
 def test_folds_do_not_depend_on_the_order_of_the_cases():

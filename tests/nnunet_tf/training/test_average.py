@@ -58,6 +58,19 @@ def test_before_the_first_update_the_average_is_the_network():
         np.testing.assert_array_equal(weight, source)
 
 
+def test_a_new_start_forgets_what_was_before():
+    network = make_network()
+    average = WeightAverage(network, 0.9)
+    change(network, 0)
+    average.update()
+    change(network, 1)
+    average.start()
+    updates, *averages = average.variables
+    assert int(updates) == 0
+    for each, weight in zip(averages, network.trainable_weights, strict=True):
+        np.testing.assert_array_equal(each, weight)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "mixed_float16", "mixed_bfloat16"])
 def test_the_average_keeps_what_half_precision_would_round_away(dtype):
     network = make_network(dtype=dtype)

@@ -1,6 +1,13 @@
 import pytest
 
-from nnunet_tf.training.curve import EpochMetrics, best_epoch, draw_metrics, read_metrics, write_metrics
+from nnunet_tf.training.curve import (
+    EpochMetrics,
+    best_epoch,
+    draw_metrics,
+    out_of_patience,
+    read_metrics,
+    write_metrics,
+)
 
 
 def history(*scores):
@@ -34,6 +41,30 @@ def test_one_lucky_validation_is_not_best_for_long():
     best = best_epoch(history(0.8, 0.9, 0.85, 0.86, 0.2))
     assert best.epoch == 3  # the average still rises where the Dice has fallen from 0.9
     assert best.latest_average < best.average_dice
+
+
+def stops_after(scores, patience):
+    """How many of these epochs are trained."""
+    ends = (end for end in range(1, len(scores) + 1) if out_of_patience(history(*scores[:end]), patience))
+    return next(ends, None)
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "epochs"),
+    [
+        ([0.9, 0.5, 0.5, 0.5, 0.5], 1, 2),
+        ([0.9, 0.5, 0.5, 0.5, 0.5], 3, 4),
+        ([0.5, 0.9, 0.5, 0.5, 0.5], 3, 5),
+        ([None, 0.9, None, 0.5, None, 0.5], 3, 6),  # two epochs after the best are too few, and the next has no score
+        ([None, 0.5, None, 0.6, None, 0.7], 1, None),  # it gets better at every validation
+        ([None] * 6, 1, None),
+        ([0.9, 0.5, 0.5], None, None),
+        ([0.9, 0.5, 0.5], 3, None),
+    ],
+)
+def test_patience_counts_epochs_after_the_best_and_ends_at_a_validation(scores, patience, epochs):
+    assert not out_of_patience([], patience)
+    assert stops_after(scores, patience) == epochs
 
 
 def test_metrics_come_back_and_are_cut_to_the_epochs_asked_for(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_preprocessing.errors import UserError
 from nnunet_tf.data.folds import Fold
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.networks.settings import NetworkSettings
@@ -13,7 +14,8 @@ from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.training.curve import read_metrics
 from nnunet_tf.training.distributed import Alone
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-from nnunet_tf.training.run import train
+from nnunet_tf.training.resume import check_resume
+from nnunet_tf.training.run import Run, train
 from nnunet_tf.training.settings import Job, TrainingSettings
 from tests.nnunet_tf.data.samples import write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan
@@ -26,7 +28,7 @@ RUNS = {
 }
 
 
-def make_job(shards, folder, network, epochs):
+def make_job(shards, folder, network, epochs, **changes):
     run = RUNS[network]
     settings = TrainingSettings(
         fold=0,
@@ -45,11 +47,12 @@ def make_job(shards, folder, network, epochs):
         augmentation=run["augmentation"],
     )
     folder.mkdir(exist_ok=True)
-    return Job(shards, folder, tiny_plan(2, patch_size=(16, 16)), Fold(CASES, ()), settings)
+    plan = tiny_plan(2, patch_size=(16, 16))
+    return Job(shards, folder, plan, Fold(CASES, ()), settings.model_copy(update=changes))
 
 
-def run(job, resume=False):
-    return train(job, Alone(), Runtime(gpu=False, precision="float32"), resume, threads=1)
+def run(job, resume=False, group=Alone()):
+    return train(job, group, Runtime(gpu=False, precision="float32"), resume, threads=1)
 
 
 @pytest.fixture
@@ -83,3 +86,146 @@ def test_a_trained_tiny_unet_predicts_the_same_from_its_folder_and_its_package(t
     from_folder, from_package = (predictor.logits(image[..., np.newaxis]) for predictor in predictors)
     assert from_folder.shape == (1, 18, 20, 3)
     np.testing.assert_array_equal(from_folder, from_package)
+
+
+def before_epoch(monkeypatch, number, act):
+    """Has `act(step, part)` called before and after the epoch `number`, told whether it is over."""
+    from nnunet_tf.training import run as module
+
+    train_epoch = module.train_epoch
+
+    def acting(step, batches, part, *arguments):
+        if part.epoch == number:
+            act(step, over=False)
+        metrics = train_epoch(step, batches, part, *arguments)
+        if part.epoch == number:
+            act(step, over=True)
+        return metrics
+
+    monkeypatch.setattr(module, "train_epoch", acting)
+
+
+KEPT = ("model.weights.h5", "last.weights.h5", "checkpoint.npz", "metrics.jsonl")
+
+
+def contents(folder, names=KEPT):
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_an_update_that_blows_up_with_a_finite_loss_leaves_the_last_good_epoch(tmp_path, image, monkeypatch, ema):
+    job = make_job(tmp_path, tmp_path / "model", "tiny-unet", epochs=2)
+    job = replace(job, settings=with_optimizer(job.settings, ema=ema))
+    before = {}
+
+    def blow_up(step, over):
+        if over:
+            weight = step.network.trainable_variables[-1]
+            weight.assign(np.full(weight.shape, np.nan))
+        else:
+            before.update(contents(job.folder))
+
+    with monkeypatch.context() as patched:
+        before_epoch(patched, 1, blow_up)
+        with pytest.raises(UserError, match=r"^epoch 2: the weights are no longer numbers; .*--learning-rate"):
+            run(job)
+    assert contents(job.folder) == before
+    with pytest.raises(UserError, match=r"--learning-rate was 0.01, is 0.001"):
+        check_resume(replace(job, settings=with_optimizer(job.settings, learning_rate=1e-3)))
+    run(job, resume=True)
+    assert [each.epoch for each in read_metrics(job.folder, 2)] == [0, 1]
+
+
+def with_optimizer(settings, **changes):
+    return settings.model_copy(update={"optimizer": settings.optimizer.model_copy(update=changes)})
+
+
+class Told(Alone):
+    """A group that writes down what it is told."""
+
+    def __init__(self, others=0.0):
+        self.broadcasts, self.calls, self.others = [], [], others
+
+    def broadcast(self, variables):
+        self.calls.append("broadcast")
+        self.broadcasts.append([np.array(variable) for variable in variables])
+
+    def mean_gradients(self, gradients):
+        self.calls.append("gradients")
+        return super().mean_gradients(gradients)
+
+    def sum(self, array):
+        return array + self.others
+
+
+def test_all_workers_start_from_the_whole_state_of_one(tmp_path, image):
+    group = Told()
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=1)
+    run(job, group=group)
+    assert group.calls[:2] == ["broadcast", "gradients"]
+    assert group.calls.count("broadcast") == 1
+    state = [tuple(array.shape) for array in group.broadcasts[0]]
+    with np.load(job.folder / "checkpoint.npz") as saved:
+        numbers = [saved[name] for name in saved.files if name != "epochs_done" and saved[name].dtype != np.uint32]
+    assert sorted(state) == sorted(each.shape for each in numbers)
+    run(replace(job, settings=job.settings.model_copy(update={"epochs": 2})), resume=True, group=group)
+    assert any(array.shape == () and array == 2 for array in group.broadcasts[1])  # what was loaded, steps done and all
+
+
+def test_weights_that_are_no_numbers_in_another_worker_stop_this_one_too(tmp_path, image):
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=1)
+    with pytest.raises(UserError, match="the weights are no longer numbers"):
+        run(job, group=Told(others=1.0))
+    assert not (job.folder / "checkpoint.npz").exists()
+
+
+def test_the_average_starts_from_the_pretrained_weights(tmp_path, image):
+    source = make_job(tmp_path, tmp_path / "source", "unet", epochs=1)
+    run(source)
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=1, pretrained=str(source.folder), seed=1)
+    model = Run(job, Alone(), Runtime(gpu=False, precision="float32"), resume=False, threads=1).model
+    _, *averages = model.average.variables
+    for average, weight in zip(averages, model.network.trainable_weights, strict=True):
+        np.testing.assert_array_equal(average, weight)
+
+
+OLDER = ("checkpoint.npz", "validation.json", "validation.png", "postprocessing.json", "tensorboard/events.out.older")
+
+
+def test_a_run_that_starts_over_leaves_the_older_one_alone_until_its_first_epoch_is_saved(tmp_path, image, monkeypatch):
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=2)
+    (job.folder / "tensorboard").mkdir()
+    for name in OLDER:
+        (job.folder / name).write_text("older")
+
+    def look(there):
+        def act(step, over):
+            if not over:
+                assert [name for name in OLDER if (job.folder / name).exists()] == there
+
+        return act
+
+    with monkeypatch.context() as patched:
+        before_epoch(patched, 0, look([*OLDER]))
+        before_epoch(patched, 1, look(["checkpoint.npz"]))
+        run(job)
+    assert [name for name in OLDER if (job.folder / name).exists()] == ["checkpoint.npz"]
+    assert len(list((job.folder / "tensorboard").iterdir())) == 1
+    for name in OLDER[1:]:
+        (job.folder / name).write_text("of this run")
+    run(replace(job, settings=job.settings.model_copy(update={"epochs": 3})), resume=True)
+    assert all((job.folder / name).exists() for name in OLDER)
+
+
+def test_a_run_stopped_in_its_first_save_cannot_go_on_from_the_older_one(tmp_path, image, monkeypatch):
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=1)
+    run(job)
+
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnunet_tf.training.run.save_checkpoint", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(job)
+    with pytest.raises(UserError, match="nothing to resume"):
+        check_resume(job)

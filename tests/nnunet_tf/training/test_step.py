@@ -73,14 +73,18 @@ def test_the_other_networks_learn_compiled_by_xla(settings, precision):
 
 
 def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
-    step = make_step("mixed_float16")
+    step = make_step("mixed_float16", average=True)
     step(*batch)
     step.optimizer.dynamic_scale.assign(2.0**60)
-    before = [np.array(weight) for weight in step.network.weights]
+    variables = [*step.network.weights, *step.average.variables]
+    before = [np.array(variable) for variable in variables]
     step(*batch)
     assert float(step.optimizer.dynamic_scale) < 2.0**60
-    for weight, old in zip(step.network.weights, before, strict=True):
-        np.testing.assert_array_equal(weight, old)
+    for variable, old in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(variable, old)
+    step.optimizer.dynamic_scale.assign(2.0**5)
+    step(*batch)
+    assert int(step.average.variables[0]) == 2
 
 
 def test_the_average_follows_the_weights(batch):
