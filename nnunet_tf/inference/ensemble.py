@@ -144,11 +144,13 @@ class Ensemble:
     def _forwards(self, with_variance: bool) -> list[Forward]:
         """The function of each member, made once: TensorFlow traces it with its first patches."""
         if with_variance not in self._made:
-            self._made[with_variance] = [
-                make_forward(member.networks, self._flips(member.plan), with_variance, self._regions)
-                for member in self.members
-            ]
+            self._made[with_variance] = [self._forward(member, with_variance) for member in self.members]
         return self._made[with_variance]
+
+    def _forward(self, member: Member, with_variance: bool) -> Forward:
+        lone = self._windows(member.input_size).batch_size == 1
+        flips = self._flips(member.plan)
+        return make_forward(member.networks, flips, with_variance, self._regions, batch_size=1 if lone else None)
 
     def _flips(self, plan: Plan) -> list[Flip]:
         """The axes of a volume as those of the network's input, in all combinations."""

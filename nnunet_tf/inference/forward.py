@@ -20,17 +20,19 @@ def make_forward(
     flips: Sequence[Flip] = ((),),
     with_variance: bool = False,
     regions: bool = False,
+    batch_size: int | None = None,
 ) -> Forward:
     """Returns the function from windows `(N, *input_size, C)` to scores `(N, outputs, *patch)`, float32.
 
-    The networks see windows of one size, and may predict less than they see, its middle.
+    The networks see windows of one size, and may predict less than they see, its middle. A `batch_size`, where it is
+    always the same, lets them take the quickest way.
 
     The scores are the logits, averaged over all networks and flips, channels first as the blending wants them. With
     `with_variance` as many channels follow: the variance of each output's probability over networks and flips, the
     probability by softmax, or by sigmoid for `regions`. For a 2D network windows and scores have depth 1.
     """
     flat = len(networks[0].input_shape) == 4
-    signature = tf.TensorSpec((None, *networks[0].input_shape[1:]), tf.float32)
+    signature = tf.TensorSpec((batch_size, *networks[0].input_shape[1:]), tf.float32)
     passes = list(itertools.product(networks, flips))
 
     @tf.function(input_signature=[signature])

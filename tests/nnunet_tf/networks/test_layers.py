@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
 
-SHAPES = [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7)]
+LARGE = [(2, 64, 64, 16), (3, 16, 32, 32, 8)]  # enough for the operations of a processor
+SHAPES = [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7), *LARGE]
 SLOPES = [None, 0.0, 0.01, 0.3]
 
 
@@ -50,34 +51,50 @@ def test_values_and_gradients_equal_those_of_keras(shape, slope):
     ours = outputs_and_gradients(InstanceNormalization(negative_slope=slope), inputs, weights)
     theirs = outputs_and_gradients(stock(slope), inputs, weights)
     for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(2, np.abs(other).max()))
 
 
-def test_channels_far_from_zero_keep_the_accuracy_of_float64():
-    inputs, weights = draw((2, 12, 10, 8, 3), mean=5000)  # a one-pass variance is off by 10 percent here
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("size", "quick"), [(64, True), (63, False), (None, False)])
+def test_large_samples_of_known_number_take_the_operations_of_a_processor(size, quick, dtype):
+    if tf.config.list_logical_devices("GPU"):
+        pytest.skip("there is a GPU")
+    layer = InstanceNormalization(dtype={"bfloat16": "mixed_bfloat16"}.get(dtype, dtype))
+    layer.build((None, 64, 64, 16))
+    shape = (1, size, 64, 16) if size else (None, 64, 64, 16)
+    graph = tf.function(layer).get_concrete_function(tf.TensorSpec(shape, dtype)).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert ("FusedBatchNormV3" in kinds) == quick
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 10, 8, 3), (2, 16, 32, 32, 4)])
+def test_channels_far_from_zero_keep_the_accuracy_of_float64(shape):
+    inputs, weights = draw(shape, mean=5000)  # a one-pass variance is off by 10 percent here
     exact = inputs.astype(np.float64)
     centred = exact - exact.mean(axis=(1, 2, 3), keepdims=True)
     expected = centred / np.sqrt((centred**2).mean(axis=(1, 2, 3), keepdims=True) + EPSILON) * weights[0] + weights[1]
     outputs, *_ = outputs_and_gradients(InstanceNormalization(), inputs, weights)
-    np.testing.assert_allclose(outputs, expected, atol=2e-3)
+    np.testing.assert_allclose(outputs, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("slope", SLOPES)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_stays_near_float32(policy, slope):
-    inputs, weights = draw((2, 6, 6, 6, 4))
+@pytest.mark.parametrize("shape", [(2, 6, 6, 6, 4), LARGE[1]])
+def test_half_precision_stays_near_float32(policy, slope, shape):
+    inputs, weights = draw(shape)
     dtype = policy.removeprefix("mixed_")
     layer = InstanceNormalization(negative_slope=slope, dtype=policy)
     half = outputs_and_gradients(layer, tf.cast(inputs, dtype), weights)
     full = outputs_and_gradients(stock(slope, "float32"), tf.cast(tf.cast(inputs, dtype), "float32"), weights)
     assert layer(inputs).dtype == dtype
     for one, other in zip(half, full, strict=True):
-        np.testing.assert_allclose(one, other, atol=0.01 * np.abs(other).max())
+        np.testing.assert_allclose(one, other, atol=0.015 * np.abs(other).max())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_compiled_for_a_gpu_it_is_the_same(dtype):
-    inputs, weights = draw((2, 4, 5, 6, 3))
+@pytest.mark.parametrize("shape", [(2, 4, 5, 6, 3), LARGE[1]])
+def test_compiled_for_a_gpu_it_is_the_same(dtype, shape):
+    inputs, weights = draw(shape)
     inputs = inputs.astype(dtype)
     layer = InstanceNormalization(negative_slope=0.01, dtype={"float16": "mixed_float16"}.get(dtype, dtype))
     eager = outputs_and_gradients(layer, inputs, weights)
@@ -98,16 +115,18 @@ def test_a_batch_of_unknown_size_passes():
     np.testing.assert_allclose(gradient(inputs), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_constant_channel_becomes_its_offset():
+@pytest.mark.parametrize("size", [4, 256])
+def test_a_constant_channel_becomes_its_offset(size):
     layer = InstanceNormalization()
-    layer.build((None, 4, 4, 1))
+    layer.build((None, size, size, 1))
     layer.beta.assign([0.5])
-    np.testing.assert_allclose(layer(np.full((1, 4, 4, 1), 7.0, np.float32)), 0.5, atol=1e-6)
+    np.testing.assert_allclose(layer(np.full((1, size, size, 1), 7.0, np.float32)), 0.5, atol=1e-6)
 
 
-def test_a_gradient_that_is_no_number_stays_one():
+@pytest.mark.parametrize("shape", [(1, 4, 4, 1), (1, 256, 256, 1)])
+def test_a_gradient_that_is_no_number_stays_one(shape):
     layer = InstanceNormalization(negative_slope=0.01)
-    inputs, weights = draw((1, 4, 4, 1))
+    inputs, weights = draw(shape)
     inputs[0, 0, 0, 0] = np.nan
     assert np.isnan(outputs_and_gradients(layer, inputs, weights)[1]).all()
 
