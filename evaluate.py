@@ -228,7 +228,7 @@ def _end_where_failed(failed: "dict[str, Failure]") -> None:
         return
     for name, failure in failed.items():
         print(f"{name}: {failure.reason}", file=sys.stderr)
-    print(f"evaluate.py: {len(failed)} case{'s' * (len(failed) > 1)} failed, see above; mend them", file=sys.stderr)
+    print(f"evaluate.py: {counted(len(failed), 'case')} failed, see above; mend them", file=sys.stderr)
     sys.exit(2 if all(failure.user_error for failure in failed.values()) else 1)
 
 

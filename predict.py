@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.wording import counted
 from nnunet_tf.choices import FoldName
 from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
 
@@ -65,7 +66,7 @@ def main() -> None:
         raise UserError(failures[0])
     if failures:
         raise UserError(f"{len(failures)} of {len(cases)} scans failed: {' | '.join(failures)}")
-    print(f"{len(cases)} segmentation{'s' * (len(cases) != 1)} in {outputs.folder}")
+    print(f"{counted(len(cases), 'segmentation')} in {outputs.folder}")
 
 
 def _parser() -> CommandParser:

@@ -46,8 +46,8 @@ def main() -> None:
         parser.error("--json belongs to --verify")
     if options.plan and options.verify:
         parser.error("--plan checks the data set by itself; leave out --verify")
-    if options.encoder != "plain" and not options.plan:
-        parser.error("--encoder belongs to --plan, and to train.py")
+    if not options.plan:
+        parser.refuse_given(("encoder", "gpu_memory"), "belongs to --plan")
     if options.from_nnunet and not options.plan and options.task == parser.get_default("task"):
         from data_preprocessing.planner import task_number
 
@@ -95,7 +95,7 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
     elif findings or options.verify:
         wide_console(stderr=not options.verify).print(findings_table(findings))
     if errors:
-        raise UserError(f"{name}: {len(errors)} error{'s' * (len(errors) > 1)}, see above; correct them")
+        raise UserError(f"{name}: {counted(len(errors), 'error')}, see above; correct them")
     return True
 
 

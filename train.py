@@ -43,7 +43,7 @@ def main() -> None:
     set_workers(options)
     launch = workers_to_start(options)
     job = make_job(options)
-    with _kept(job, options.cross_validate):
+    with _kept(job, options):
         if options.cross_validate:
             _cross_validate(job, options.resume)
         else:
@@ -105,25 +105,27 @@ def _cross_validate(job: "Job", resume: bool) -> None:
 
 
 @contextmanager
-def _kept(job: "Job", cross_validate: bool) -> Iterator[None]:
+def _kept(job: "Job", options: argparse.Namespace) -> Iterator[None]:
     """Where the user stops the run, says what is kept of it."""
+    from data_preprocessing.files import time_written
     from nnunet_tf.launch.ranks import other_launcher, rank, started_by_launcher
     from nnunet_tf.training.settings import CHECKPOINT_NAME
 
     # Where train.py has started the workers itself, it is not one of them and says so.
     silent = rank() > 0 if other_launcher() else started_by_launcher()
-
+    checkpoint = job.folder / CHECKPOINT_NAME
+    before = time_written(checkpoint)
     try:
         yield
     except KeyboardInterrupt as stopped:
         if silent:
             raise
-        if cross_validate:
+        if options.cross_validate:
             kept = "what the folds have finished is kept, go on with --cross-validate --resume"
-        elif (job.folder / CHECKPOINT_NAME).is_file():
+        elif time_written(checkpoint) != before or (before and options.resume):
             kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
         else:
-            kept = "no epoch was finished"
+            kept = "no epoch was finished" + (f"; {job.folder} keeps the older run" if before else "")
         raise type(stopped)(f"train.py: stopped; {kept}") from None
 
 

@@ -164,3 +164,8 @@ def checksum(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def time_written(path: Path) -> int:
+    """Returns when a file was last written, nanoseconds since 1970; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0

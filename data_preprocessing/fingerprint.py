@@ -19,6 +19,7 @@ from data_preprocessing.memory import estimate_reading
 from data_preprocessing.scheduler import Job
 from data_preprocessing.task import Strict
 from data_preprocessing.volume_io import read_image, read_label
+from data_preprocessing.wording import counted
 
 FINGERPRINT_NAME = "fingerprint.json"
 # Foreground voxels a channel, over the whole data set. nnU-Net v2 takes 10^8 (400 MB a channel); with 10^7 a percentile
@@ -115,7 +116,7 @@ def collect_case(
     image = volume.array
     if image.shape[3] != len(dataset.channels):
         raise UserError(
-            f"{case.images[0]}: {image.shape[3]} channel{'s' * (image.shape[3] != 1)} where dataset.json lists "
+            f"{case.images[0]}: {counted(image.shape[3], 'channel')} where dataset.json lists "
             f"{len(dataset.channels)} ({', '.join(dataset.channels)}); correct one of them"
         )
     depth, height, width = image.shape[:3]

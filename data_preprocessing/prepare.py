@@ -16,6 +16,7 @@ from data_preprocessing.orientation import is_usable, spacing_zyx
 from data_preprocessing.plan import Plan
 from data_preprocessing.resample import resample_image, resample_label, resampled_shape
 from data_preprocessing.volume_io import Volume, read_image
+from data_preprocessing.wording import counted
 
 COPIES = 4  # the peak of a case, in float32 volumes of the larger of its two sizes: docs/preprocessing.md
 
@@ -43,7 +44,7 @@ def check_channels(path: Path, channels: int, plan: Plan) -> None:
     """Raises UserError, naming `path`, for another number of channels than the plan's."""
     if channels != len(plan.channels):
         raise UserError(
-            f"{path}: {channels} channel{'s' * (channels != 1)} where {plan.dataset} has "
+            f"{path}: {counted(channels, 'channel')} where {plan.dataset} has "
             f"{len(plan.channels)} ({', '.join(plan.channels)}); give an image with those channels"
         )
 

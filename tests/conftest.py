@@ -72,6 +72,12 @@ def small_shards(tmp_path_factory: pytest.TempPathFactory, small_config: TaskCon
 
 
 @pytest.fixture(scope="session")
+def base(small_config_file: Path, small_shards: Path) -> list[Path | str]:
+    """Options of train.py for the small config and its shards."""
+    return ["--task", small_config_file, "--shards", small_shards]
+
+
+@pytest.fixture(scope="session")
 def cluster_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a Dask scheduler with two workers."""
     with dask_cluster(tmp_path_factory.mktemp("cluster")) as address:

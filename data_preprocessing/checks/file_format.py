@@ -6,6 +6,7 @@ from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.spatialimages import HeaderDataError
 
 from data_preprocessing.checks.finding import Finding, Row, error
+from data_preprocessing.wording import counted
 
 COPY_AGAIN = "copy it again from its source"
 CONVERT_AGAIN = "convert it again from its source"
@@ -81,5 +82,5 @@ def check_channel_count(count: int, names: tuple[str, ...]) -> list[Finding]:
     """Another number of channels than dataset.json names."""
     if count == len(names):
         return []
-    problem = f"{count} channel{'s' * (count != 1)} where dataset.json has {len(names)} ({', '.join(names)})"
+    problem = f"{counted(count, 'channel')} where dataset.json has {len(names)} ({', '.join(names)})"
     return [error(Row.CHANNEL_COUNT, problem, "give an image with those channels")]

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_preprocessing.checks.finding import Finding
+from data_preprocessing.wording import counted
 
 NOTHING = "nothing to report"
 FILES_SHOWN = 5  # of those that share one problem
@@ -62,7 +63,7 @@ def summary(findings: Sequence[Finding]) -> str:
     'nothing to report'
     """
     counts = [(_count(findings, level), level) for level in ("error", "warning")]
-    return ", ".join(f"{count} {level}{'s' * (count != 1)}" for count, level in counts if count) or NOTHING
+    return ", ".join(counted(count, level) for count, level in counts if count) or NOTHING
 
 
 def _count(findings: Sequence[Finding], level: str) -> int:

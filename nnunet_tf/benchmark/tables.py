@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from data_preprocessing.wording import counted
 from nnunet_tf.benchmark.report import Report, Result, Roofline
 
 GIB = 2**30
@@ -80,7 +81,7 @@ def _title(report: Report) -> str:
     patch = " x ".join(map(str, settings.patch_size))
     network = "" if settings.network.network == "nnunet" else f" {settings.network.network}"
     words = [f"{settings.mode} {settings.dim}D{network}, patch {patch} x {settings.channels}"]
-    words += [f"batch {settings.batch_size}", f"{settings.workers} worker{'s' * (settings.workers > 1)}"]
+    words += [f"batch {settings.batch_size}", f"{counted(settings.workers, 'worker')}"]
     words += [settings.precision, *["XLA"] * settings.xla]
     return f"{', '.join(words)}; {settings.data} data; {machine.gpu or f'{machine.processor}, {machine.cores} cores'}"
 

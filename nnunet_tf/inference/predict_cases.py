@@ -12,6 +12,7 @@ from data_preprocessing.memory import free_memory
 from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.plan import Plan
 from data_preprocessing.volume_io import Volume
+from data_preprocessing.wording import counted
 from nnunet_tf.inference.inputs import memory_findings, memory_needed, read_scan, sentence
 from nnunet_tf.inference.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
@@ -40,7 +41,7 @@ class Warnings:
         """Says how often what was said is true of further scans."""
         for (problem, remedy), times in self.times.items():
             if times > 1:
-                self.say(f"warning: {times - 1} more file{'s' * (times > 2)}: {problem}; {remedy}")
+                self.say(f"warning: {counted(times - 1, 'more file')}: {problem}; {remedy}")
 
 
 class ReadingAhead:

@@ -11,6 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.task import Strict
+from data_preprocessing.wording import counted
 from nnunet_tf.launch.hosts import THIS_MACHINE, Host, all_here, check_own_name, fill, is_here
 from nnunet_tf.launch.output import Output
 from nnunet_tf.runtime.child import stopped_alike
@@ -65,8 +66,8 @@ def check_devices(launch: Launch, device: Device) -> None:
     found = count_gpus() if workers else 0
     if workers > found:
         raise UserError(
-            f"--gpus {launch.workers}: TensorFlow sees {found} GPU{'s' * (found != 1)} on this machine, which is to "
-            f"run {workers} worker{'s' * (workers != 1)}; ask for fewer, or --device cpu for processes on the CPU"
+            f"--gpus {launch.workers}: TensorFlow sees {counted(found, 'GPU')} on this machine, which is to "
+            f"run {counted(workers, 'worker')}; ask for fewer, or --device cpu for processes on the CPU"
         )
 
 

@@ -6,14 +6,21 @@ from contextlib import contextmanager
 
 from nnunet_tf.runtime.command_line import Terminated
 
+SECONDS_TO_END = 30.0  # for a child that Ctrl-C has reached as it has this process; a signal to this one alone has not
+
 
 @contextmanager
-def stopped_alike(child: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> Iterator[None]:
+def stopped_alike(
+    child: "subprocess.Popen[str] | subprocess.Popen[bytes]", seconds_to_end: float = SECONDS_TO_END
+) -> Iterator[None]:
     """Where this process is stopped within it, lets `child` end in order before the stop is passed on."""
     try:
         yield
     except KeyboardInterrupt as stopped:
-        if isinstance(stopped, Terminated):  # Ctrl-C has reached it already
+        try:
+            # Reads on what the child says: with its pipe full it could not end.
+            child.communicate(timeout=0 if isinstance(stopped, Terminated) else seconds_to_end)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             child.terminate()
-        child.wait()
-        raise
+            child.communicate()
+        raise stopped from None

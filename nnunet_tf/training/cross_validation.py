@@ -1,11 +1,14 @@
 """All folds of a cross-validation, one after another."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, write_model
+from data_preprocessing.files import read_model, time_written, write_model
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.evaluation.folds import CrossValidation, over_folds
 from nnunet_tf.inference.model_folder import VALIDATION_NAME, model_folder
@@ -13,6 +16,7 @@ from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
 
 CROSS_VALIDATION_NAME = "cross_validation.json"
+BEGUN_NAME = ".cross_validation_begun"  # there while one that began anew is unfinished; as old as its beginning
 
 
 def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool = True) -> CrossValidation | None:
@@ -21,19 +25,27 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
     Of several workers each runs it, and only the one that `leads` speaks, gathers the scores and returns something.
 
     Each fold is a process of its own and gives the model that it would give alone. With `resume`, finished folds are
-    only read, an unfinished one goes on, and the others are begun. Writes `cross_validation.json` beside the folds'
-    folders. Raises UserError when a fold fails; what is finished stays.
+    only read, an unfinished one goes on, and the others are begun, those among them that an earlier cross-validation
+    has left. Writes `cross_validation.json` beside the folds' folders. Raises UserError when a fold fails; what is
+    finished stays.
     """
     home = job.folder.parent
+    begun, now = home / BEGUN_NAME, time.time_ns()
     summaries = []
     for fold in range(job.settings.folds):
         folder = model_folder(home.parent, home.name, fold)
-        goes_on = resume and (folder / CHECKPOINT_NAME).is_file()
+        goes_on = resume and _is_of_this_one(folder / CHECKPOINT_NAME, begun)
         options = ["--no-cross-validate", "--fold", str(fold), "--resume" if goes_on else "--no-resume"]
         if leads:
             print(f"\nFold {fold} of {job.settings.folds}", flush=True)
-        with subprocess.Popen([sys.executable, *command, *options]) as process, stopped_alike(process):
-            status = process.wait()
+        try:
+            with subprocess.Popen([sys.executable, *command, *options]) as process, stopped_alike(process):
+                status = process.wait()
+        finally:
+            # Not before the first epoch is kept: one that fails at once leaves an earlier cross-validation as it was.
+            if leads and not resume and time_written(folder / CHECKPOINT_NAME) > now:
+                begun.touch()
+                os.utime(begun, ns=(now, now))
         if status:
             raise UserError(
                 f"fold {fold} ended with status {status}, its last words stand above; "
@@ -45,4 +57,10 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
         return None
     result = over_folds(summaries)
     write_model(home / CROSS_VALIDATION_NAME, result)
+    begun.unlink(missing_ok=True)
     return result
+
+
+def _is_of_this_one(checkpoint: Path, begun: Path) -> bool:
+    """Whether there is a checkpoint, and no older one than the cross-validation that was `begun`, if any was."""
+    return checkpoint.is_file() and time_written(checkpoint) >= time_written(begun)

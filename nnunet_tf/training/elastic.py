@@ -6,6 +6,7 @@ from horovod.common.elastic import ObjectState
 from horovod.common.exceptions import HorovodInternalError
 from horovod.tensorflow.elastic import run as elastic_run
 
+from data_preprocessing.wording import counted
 from nnunet_tf.training.run import Run
 
 
@@ -52,7 +53,7 @@ def train_elastically(run: Run) -> None:
         sizes.append(size)
         if run.group.rank == 0 and len(sizes) > 1:
             epoch = run.position.part.epoch + 1
-            print(f"Going on with {size} worker{'s' * (size != 1)} in epoch {epoch}", flush=True)
+            print(f"Going on with {counted(size, 'worker')} in epoch {epoch}", flush=True)
         try:
             run.go_on(commit=state.commit)
         except tf.errors.UnknownError as error:

@@ -129,7 +129,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     )
     add("--pretrained", metavar="DIR", help="model folder to start from; its heads are left out")
     add("--validate-every", type=whole_number, help="epochs from one validation to the next, 0: only the last")
-    add("--patience", type=positive_int, metavar="EPOCHS", help="stop so long after the best validation")
+    add("--patience", type=positive_int, metavar="EPOCHS", help="stop at the first validation so long after the best")
     add("--xla", action="store_true", help="compile forward and backward with XLA; on a GPU only")
     add("--fp16-allreduce", action="store_true", help="send gradients between workers in float16")
 

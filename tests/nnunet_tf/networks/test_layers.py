@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nnunet_tf.networks.layers import EPSILON, InstanceNormalization
+from nnunet_tf.networks.layers import EPSILON, InstanceNormalization, LeakyReLUOfSum
 
 LARGE = [(2, 64, 64, 16), (3, 16, 32, 32, 8)]  # enough for the operations of a processor
 SHAPES = [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7), *LARGE]
@@ -136,3 +136,12 @@ def test_the_layer_survives_serialisation():
     after = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(before))
     assert isinstance(after, InstanceNormalization)
     assert (after.epsilon, after.negative_slope, after.gamma_initializer) == (0.01, 0.2, "zeros")
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.3])
+def test_the_leaky_relu_of_a_sum_is_that_of_keras(slope):
+    inputs, _ = draw((2, 4, 4, 3))
+    layers = LeakyReLUOfSum(negative_slope=slope), keras.layers.LeakyReLU(negative_slope=slope)
+    ours, theirs = (outputs_and_gradients(layer, inputs, []) for layer in layers)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -57,7 +57,7 @@ def test_group_normalisation_has_the_largest_number_of_equal_groups_up_to_eight(
     assert network.get_layer("encoder0_norm0").groups == groups
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("norm", ["instance", "batch", "none"])
 def test_the_slope_is_that_of_every_leaky_relu(norm):
     layers = small_network(norm=norm, encoder="residual", negative_slope=0.3).layers
     slopes = {getattr(each, "negative_slope", None) for each in layers} - {None}

@@ -89,7 +89,7 @@ def test_a_trained_tiny_unet_predicts_the_same_from_its_folder_and_its_package(t
 
 
 def before_epoch(monkeypatch, number, act):
-    """Has `act(step, part)` called before and after the epoch `number`, told whether it is over."""
+    """Has `act(step, over)` called before and after the epoch `number`, told whether it is over."""
     from nnunet_tf.training import run as module
 
     train_epoch = module.train_epoch
