@@ -85,14 +85,14 @@ def plan_network(
     preset = preset_of(encoder, gpu_memory_gb)
     budget = preset.budget(dim, gpu_memory_gb) * REFERENCE_BATCH[dim]  # values of a whole batch
     patch, topology = fit_topology(start_patch(spacing, shape), spacing)
+    if len(topology.strides) == 1:
+        raise UserError(f"a patch of {_times(patch)} voxels cannot be halved, as a U-Net must; give larger cases")
     start = patch
     while feature_values(patch, topology, classes, encoder) * preset.fewest_patches[dim] > budget:
         smaller, topology = _shrink(patch, topology, spacing, shape)
-        if math.prod(smaller) >= math.prod(patch):
+        if math.prod(smaller) >= math.prod(patch) or len(topology.strides) == 1:
             raise UserError(f"--gpu-memory {gpu_memory_gb:g}: too little for a patch of {_times(patch)}; give more")
         patch = smaller
-    if len(topology.strides) == 1:
-        raise UserError(f"a patch of {_times(patch)} voxels cannot be halved, as a U-Net must; give larger cases")
     memory_batch = round(budget / feature_values(patch, topology, classes, encoder))
     dataset_batch = round(dataset_voxels * preset.dataset_share / math.prod(patch))
     return NetworkPlan(

@@ -192,6 +192,11 @@ def test_a_budget_too_small_for_any_patch_is_refused():
         plan_network((1, 1, 1), (64, 64, 64), MANY, 2, gpu_memory_gb=1e-9)
 
 
+def test_memory_for_no_patch_that_can_be_halved_is_what_is_named_not_the_cases():
+    with refused("--gpu-memory 0.001", "too little for a patch of 10 x 8; give more"):
+        plan_network((1, 1), (49, 35), MANY, 3, gpu_memory_gb=0.001, encoder="residual")
+
+
 def test_cases_too_small_for_any_downsampling_are_refused():
     with refused("a patch of 7 x 7 x 7 voxels", "cannot be halved"):
         plan_network((1, 1, 1), (7, 7, 7), MANY, 2)
