@@ -108,7 +108,7 @@ def _parser() -> CommandParser:
     parser.add_argument(
         "--part", type=_part, default="1/1", metavar="I/N", help="the I-th of N equal parts, for several machines"
     )
-    parser.add_argument("--tta", action="store_true", help="average over all flips: slower, a little better")
+    parser.add_argument("--tta", action="store_true", help="average over all flips learnt: slower, a little better")
     parser.add_argument(
         "--tta-axes", type=axes, metavar="AXES", help="flip along some axes only, such as zy: implies --tta"
     )
@@ -158,7 +158,7 @@ def _predict_on_cluster(
     from dataclasses import replace
     from uuid import uuid4
 
-    from nnunet_tf.inference.models import common_postprocessing, configurations
+    from nnunet_tf.inference.models import common_postprocessing, configurations, learnt_flips
     from nnunet_tf.inference.predict_on_cluster import PredictorOptions, predict_on_cluster
     from nnunet_tf.runtime.backend import chosen_backend
 
@@ -171,6 +171,8 @@ def _predict_on_cluster(
     )  # fmt: skip
     if chosen.postprocessing:
         common_postprocessing(models)  # warns here, not in a worker's log
+    if chosen.tta and not chosen.tta_axes:
+        learnt_flips(models)  # likewise
     there = [replace(case, images=tuple(path.absolute() for path in case.images)) for case in cases]
     plans = [group[0].plan for group in configurations(models)]
     try:

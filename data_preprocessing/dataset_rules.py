@@ -1,5 +1,8 @@
 """The numbers that follow from a fingerprint by rule, whatever the network (nnU-Net, Nature Methods 2021)."""
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 
 from data_preprocessing.errors import UserError
@@ -15,6 +18,8 @@ NAMED_NORMALIZATIONS: dict[str, NormalizationName] = {
     "rescale_to_0_1": "rescale_0_1",
     "rgb_to_0_1": "rgb",
 }
+WITHOUT_LEFT_RIGHT = "zy"  # the axes to mirror where left and right are told apart
+SIDES = {"left": "right", "right": "left"}
 COARSER_MM = 1e-5  # keeps an axis the coarsest, hence the first, without any effect on its resampling
 
 
@@ -93,6 +98,20 @@ def ct_intensities(fingerprint: Fingerprint, channel: int) -> CTIntensities:
             f"{mean:g}; check images and labels, or set normalization in the config"
         )
     return CTIntensities(low=low, high=high, mean=mean, std=std)
+
+
+def left_right_pair(class_names: Sequence[str]) -> tuple[str, str] | None:
+    """Returns the first two classes whose names differ only in left and right, else None.
+
+    >>> left_right_pair(["background", "kidney_right", "Kidney_Left"])
+    ('kidney_right', 'Kidney_Left')
+    """
+    by_name = {name.lower(): name for name in class_names}
+    for name in class_names:
+        other = re.sub("left|right", lambda side: SIDES[side.group()], name.lower())
+        if other != name.lower() and other in by_name:
+            return name, by_name[other]
+    return None
 
 
 def rounded(value: float, digits: int) -> float:

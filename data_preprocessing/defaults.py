@@ -7,3 +7,22 @@ FOLDS = 5  # of the cross-validation, as nnU-Net and NVIDIA's have them
 Augmentation = Literal["none", "basic", "full", "crops", "flips"]
 NetworkName = Literal["nnunet", "unet", "tiny-unet"]
 Encoder = Literal["plain", "residual"]  # of nnU-Net's network
+
+AXES = "zyx"  # of the RAS+ volume: foot to head, back to front, left to right
+NO_AXES = "none"
+
+
+def axis_numbers(names: str) -> tuple[int, ...]:
+    """Returns the axes (0, 1, 2) of a volume `(z, y, x)` that letters name, in order; none for "none".
+
+    >>> axis_numbers("xz")
+    (0, 2)
+    """
+    return tuple(number for number, name in enumerate(AXES) if name in names)
+
+
+def known_axes(names: str) -> str:
+    """Returns `names` in the order of the axes, or "none"; raises ValueError where they are others."""
+    if names != NO_AXES and (not names or set(names) - set(AXES)):
+        raise ValueError(f"{names!r} is not made of the axes z, y and x, such as zy, and is not none")
+    return names if names == NO_AXES else "".join(AXES[number] for number in axis_numbers(names))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data_preprocessing.dataset import Dataset
 from data_preprocessing.dataset_rules import ct_intensities, needs_nonzero_mask, normalization_name, target_spacing
+from data_preprocessing.defaults import AXES
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model, write_model
 from data_preprocessing.fingerprint import Fingerprint
@@ -134,12 +135,14 @@ def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions, fingerprint
         regions=_regions(config, dataset),
         config_hash="",
     )
-    # The hash of a config without regions, for nnU-Net, is that of older versions, which knew nothing else.
+    # The hash of a config without regions, for nnU-Net, mirrored along all axes is that of older versions, which knew
+    # nothing else.
     unused: dict[str, bool | dict[str, bool]] = {}
     if not plan.regions:
         unused["regions"] = True
-    if config.training.network == "nnunet":
-        unused["training"] = {"network": True}
+    older = {"network": config.training.network == "nnunet", "mirror_axes": config.training.mirror_axes == AXES}
+    if any(older.values()):
+        unused["training"] = {name: True for name, is_older in older.items() if is_older}
     content = config.model_dump_json(exclude=unused) + (plan.model_dump_json(exclude=unused) if missing else "")
     return plan.model_copy(update={"config_hash": hashlib.sha256(content.encode()).hexdigest()[:16]})
 

@@ -8,10 +8,12 @@ import yaml
 from data_preprocessing.dataset_rules import (
     FINE_PERCENTILE,
     MASK_SHARE,
+    left_right_pair,
     median_box_share,
     normalization_name,
     slice_axis,
 )
+from data_preprocessing.defaults import AXES
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import write_text
 from data_preprocessing.network_planner import NetworkPlan
@@ -19,8 +21,6 @@ from data_preprocessing.planner import LOW_RESOLUTION_SHARE, PlannedConfig
 from data_preprocessing.planner_presets import SMALLEST_BATCH
 from data_preprocessing.topology import MAX_FEATURES
 from data_preprocessing.wording import counted
-
-AXIS_NAMES = "zyx"
 
 
 def write_config(path: Path, planned: PlannedConfig) -> None:
@@ -84,7 +84,7 @@ def origins(planned: PlannedConfig) -> dict[str, str]:
 
     A field that is not named has its default.
     """
-    in_plane = ", ".join(AXIS_NAMES[axis] for axis in planned.axis_order[1:])
+    in_plane = ", ".join(AXES[axis] for axis in planned.axis_order[1:])
     methods = {channel: normalization_name(channel) for channel in planned.fingerprint.channels}
     return {
         "task": "its number",
@@ -101,6 +101,7 @@ def origins(planned: PlannedConfig) -> dict[str, str]:
         "training": "what is not named is at its default",
         "training.batch_size_2d": _batch_origin(planned, planned.network_2d),
         **({"training.batch_size_3d": _batch_origin(planned, planned.network_3d)} if planned.network_3d else {}),
+        **_mirror_origin(planned),
     }
 
 
@@ -110,9 +111,9 @@ def _spacing_origin(planned: PlannedConfig) -> str:
     spacing = planned.config.spacing_3d or ()
     text = f"fingerprint: median of {counted(len(cases), 'case')}"
     if slice_axis(planned.fingerprint) is not None:
-        return f"{text}; rule: along {AXIS_NAMES[coarsest]}, across the slices, the coarsest"
+        return f"{text}; rule: along {AXES[coarsest]}, across the slices, the coarsest"
     if spacing[coarsest] < float(np.median([case.spacing[coarsest] for case in cases])) * (1 - 1e-6):
-        text += f"; rule: along {AXIS_NAMES[coarsest]}, the coarsest by far, percentile {FINE_PERCENTILE}"
+        text += f"; rule: along {AXES[coarsest]}, the coarsest by far, percentile {FINE_PERCENTILE}"
     return text
 
 
@@ -126,7 +127,7 @@ def _network_origins(planned: PlannedConfig, dim: int, network: NetworkPlan | No
     if network.patch_size != network.start_patch:
         patch += f"; memory budget: shrunk from {_times(start)}"
     return {
-        f"patch_size_{dim}d": f"voxels ({', '.join(AXIS_NAMES[axis] for axis in sorted(axes))}); {patch}",
+        f"patch_size_{dim}d": f"voxels ({', '.join(AXES[axis] for axis in sorted(axes))}); {patch}",
         f"topology_{dim}d": f"rule: from patch and spacing, {len(network.topology.strides)} stages",
         f"topology_{dim}d.strides": "rule: halve an axis from 8 voxels on (alone: 12) while under twice the finest",
         f"topology_{dim}d.kernels": "rule: 1 on an axis until it is under twice the finest; 3 in the last stage",
@@ -150,6 +151,13 @@ def _batch_origin(planned: PlannedConfig, network: NetworkPlan) -> str:
         f"rule: {network.preset.dataset_share:.0%} of the "
         f"data set's voxels are {network.dataset_batch}; the smaller, at least {SMALLEST_BATCH}"
     )
+
+
+def _mirror_origin(planned: PlannedConfig) -> dict[str, str]:
+    pair = left_right_pair(planned.class_names)
+    if pair is None:
+        return {}
+    return {"training.mirror_axes": f"rule: not along x, as {pair[0]} and {pair[1]} are told apart"}
 
 
 def _command(script: str, task: str) -> str:

@@ -8,7 +8,9 @@ import numpy as np
 
 from data_preprocessing.dataset import Dataset
 from data_preprocessing.dataset_rules import (
+    WITHOUT_LEFT_RIGHT,
     ct_intensities,
+    left_right_pair,
     needs_nonzero_mask,
     normalization_name,
     slice_axis,
@@ -30,6 +32,7 @@ class PlannedConfig:
 
     config: TaskConfig
     fingerprint: Fingerprint
+    class_names: tuple[str, ...]
     axis_order: tuple[int, int, int]
     network_2d: NetworkPlan
     network_3d: NetworkPlan | None
@@ -75,12 +78,14 @@ def plan_config(
     Patch and batch are sized for nnU-Net's network with `encoder`.
 
     Source: nnU-Net v2's experiment planner. A data set of single slices gets a 2D network only; its
-    low-resolution stage (cascade) is left out. Raises UserError where the memory is too small for any patch.
+    low-resolution stage (cascade) is left out. Where classes are told apart by left and right, patches are not
+    mirrored from left to right. Raises UserError where the memory is too small for any patch.
     """
     spacing = target_spacing(fingerprint)
     axis_order = coarsest_first(spacing)
     in_order = tuple(spacing[axis] for axis in axis_order)
-    classes = len(dataset.labels)
+    class_names = tuple(dataset.labels.values())
+    classes = len(class_names)
     network_2d = plan_for_dataset(fingerprint, classes, 2, axis_order, in_order, gpu_memory_gb, encoder)
     network_3d = None
     if slice_axis(fingerprint) is None:
@@ -90,6 +95,8 @@ def plan_config(
     training = TrainingDefaults(batch_size_2d=network_2d.batch_size)
     if network_3d:
         training = training.model_copy(update={"batch_size_3d": network_3d.batch_size})
+    if left_right_pair(class_names):
+        training = training.model_copy(update={"mirror_axes": WITHOUT_LEFT_RIGHT})
     config = TaskConfig(
         task=task,
         dataset=dataset.folder.name,
@@ -105,7 +112,7 @@ def plan_config(
         regions=dataset.regions,
         training=training,
     )
-    return PlannedConfig(config, fingerprint, axis_order, network_2d, network_3d, gpu_memory_gb, encoder)
+    return PlannedConfig(config, fingerprint, class_names, axis_order, network_2d, network_3d, gpu_memory_gb, encoder)
 
 
 def _in_array_order(

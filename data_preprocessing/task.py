@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from data_preprocessing.defaults import Augmentation, NetworkName
+from data_preprocessing.defaults import AXES, Augmentation, NetworkName, known_axes
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import validated
 
@@ -34,6 +34,10 @@ class Strict(BaseModel):
     """A model that refuses fields it does not know, so that a misspelt one is told and not ignored, and NaN or Inf."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+MirrorAxes = Annotated[str, AfterValidator(known_axes)]
+"""Letters of the axes of the RAS+ volume, such as `zy`, or `none`."""
 
 
 class CTIntensities(Strict):
@@ -64,6 +68,7 @@ class TrainingDefaults(Strict):
     batch_size_2d: PositiveInt = 64
     batch_size_3d: PositiveInt = 2
     augmentation: Augmentation = "full"
+    mirror_axes: MirrorAxes = Field(default=AXES, description="mirrored in augmentation, flipped with --tta")
     validate_every: NonNegativeInt = Field(default=10, description="epochs; 0: only after the last")
 
     def batch_size(self, dim: Dimensions) -> int:

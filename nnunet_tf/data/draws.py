@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from data_preprocessing.defaults import axis_numbers
 from data_preprocessing.plan import Plan
 from nnunet_tf.data.parameters import draw_parameters, is_anisotropic
 from nnunet_tf.data.places import draw_places
@@ -76,6 +77,7 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
     shift = np.trunc((before - behind) / 2 * seen).astype(int)
     margin = (np.array(seen) - patch) // 2
     wanted = source_regions(places.start - margin + shift, seen, drawn.rotation, scale)
+    mirrored = np.isin(plan.axis_order, axis_numbers(settings.network.mirror_axes))
     regions, order = wanted, np.zeros((patches, 3, 0), np.int32)
     if seen != patch:
         regions, order = mirror_regions(wanted, volumes.shapes[places.case])
@@ -93,7 +95,7 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
         inverted_gamma=drawn.inverted_gamma.astype(np.float32),
         gamma=drawn.gamma.astype(np.float32),
         offset=drawn.offset.astype(np.float32),
-        mirror=drawn.mirror[:, -plan.dim :].astype(np.int32),
+        mirror=(drawn.mirror & mirrored)[:, -plan.dim :].astype(np.int32),
         order=order,
         lengths=wanted.shape,
     )

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_preprocessing.defaults import AXES
 from data_preprocessing.errors import UserError
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.model_folder import Checkpoint, ModelFiles, open_models
@@ -58,6 +59,18 @@ def common_postprocessing(files: Sequence[ModelFiles]) -> Postprocessing | None:
         stacklevel=2,
     )
     return None
+
+
+def learnt_flips(files: Sequence[ModelFiles]) -> str:
+    """Returns the axes, such as "zy", along which every model has learnt mirror images; warns where there is none."""
+    axes = "".join(axis for axis in AXES if all(axis in each.network.mirror_axes for each in files))
+    if not axes:
+        warnings.warn(
+            f"{files[0].folder}: trained without mirroring, so --tta has nothing to average over; "
+            "leave it out, or name axes with --tta-axes",
+            stacklevel=2,
+        )
+    return axes
 
 
 def _preparation(files: ModelFiles) -> str:

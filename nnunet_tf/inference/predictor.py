@@ -11,6 +11,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from data_preprocessing.dataset import Case
+from data_preprocessing.defaults import AXES, axis_numbers
 from data_preprocessing.errors import UserError
 from data_preprocessing.formats.table import case_name
 from data_preprocessing.nifti_file import NiftiImage
@@ -20,11 +21,11 @@ from data_preprocessing.volume_io import Volume, label_image
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.inputs import read_scan, scan_of, sentence
 from nnunet_tf.inference.model_folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
-from nnunet_tf.inference.models import ModelSource, common_postprocessing, configurations, gather
+from nnunet_tf.inference.models import ModelSource, common_postprocessing, configurations, gather, learnt_flips
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
 from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.runtime.command_line import AXES, LARGEST_OVERLAP
+from nnunet_tf.runtime.command_line import LARGEST_OVERLAP
 from nnunet_tf.runtime.device import Device, start_tensorflow
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Predictor:
         labels = predictor(voxels, affine=affine)  # NumPy in, NumPy out
 
     `model` is a fold's folder, a folder of folds (`folds` chooses among them), a package (model.zip), or a sequence of
-    these. `tta` averages over all flips, `tta_axes` over those along some axes only: "zy" keeps left and right apart.
+    these. `tta` averages over all flips that training has shown every model (`--mirror-axes`), `tta_axes` over those
+    along some axes: "zy" keeps left and right apart.
     `window_batch` is the number of windows at once, found by itself where None. Preprocessing is that of each model's
     own plan, postprocessing what validation decided on.
 
@@ -79,7 +81,8 @@ class Predictor:
             for group in configurations(files)
         ]
         chosen = common_postprocessing(files) if postprocessing else None
-        self._assemble(members, tta_axes or (AXES if tta else ""), overlap, blend_mode, window_batch, chosen)
+        flipped = tta_axes or (learnt_flips(files) if tta else "")
+        self._assemble(members, flipped, overlap, blend_mode, window_batch, chosen)
 
     @classmethod
     def of_network(
@@ -226,4 +229,4 @@ def _flipped_axes(names: str) -> tuple[int, ...]:
     unknown = set(names) - set(AXES)
     if unknown:
         raise UserError(f"tta_axes {names}: {', '.join(sorted(unknown))} is no axis; name some of z, y and x")
-    return tuple(index for index, name in enumerate(AXES) if name in names)
+    return axis_numbers(names)

@@ -29,8 +29,9 @@ def is_quicker(inputs: object) -> bool:
 def instance_normalization(epsilon: float, negative_slope: float | None) -> Callable:
     """Returns a function of inputs `(N, *spatial, C)` and float32 scale and offset `(C,)`, with a gradient of its own.
 
-    Source: Ulyanov et al., Instance Normalization, 2016, section 2. It returns the inputs normalised, scaled, shifted and, where `negative_slope` is given, through leaky ReLU, in their
+    It returns the inputs normalised, scaled, shifted and, where `negative_slope` is given, through leaky ReLU, in their
     own precision. What is kept for the gradient is the inputs, the outputs, and a mean and variance a channel.
+    Source: Ulyanov et al., Instance Normalization, 2016, section 2.
     """
 
     @tf.custom_gradient

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from data_preprocessing.task import Strict
+from data_preprocessing.defaults import AXES
+from data_preprocessing.task import MirrorAxes, Strict
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
 from nnunet_tf.networks.window import UNPADDED_LOSS, input_size
 
@@ -13,7 +14,7 @@ class NetworkSettings(Strict):
     """The defaults are nnU-Net's (Isensee et al., Nature Methods 2021), without deep supervision.
 
     `encoder`, `norm`, `negative_slope` and `deep_supervision` are of nnU-Net, `padding` is of U-Net, `width` of U-Net
-    and TinyUNet.
+    and TinyUNet. `mirror_axes` is what it is to learn, not what it is built of.
     """
 
     network: NetworkName = "nnunet"
@@ -23,6 +24,7 @@ class NetworkSettings(Strict):
     deep_supervision: bool = False
     padding: Padding = "valid"
     width: int | None = Field(default=None, ge=2, description="channels of the first stage; null: as published")
+    mirror_axes: MirrorAxes = Field(default=AXES, description="along which it is shown mirror images")
 
     @property
     def unpadded_loss(self) -> int:

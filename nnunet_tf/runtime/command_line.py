@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from data_preprocessing.defaults import FOLDS
+from data_preprocessing.defaults import AXES, FOLDS, known_axes
 from data_preprocessing.errors import UserError
 from nnunet_tf.choices import FoldName
 
@@ -19,7 +19,6 @@ USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 TERMINATED_STATUS = 143
 LARGEST_OVERLAP = 0.95
-AXES = "zyx"  # of the RAS+ volume: foot to head, back to front, left to right
 BROKEN_PIPE_STATUS = 141
 
 
@@ -164,6 +163,14 @@ def axes(text: str) -> str:
     if not text or set(text) - set(AXES):
         raise argparse.ArgumentTypeError(f"{text!r} is not made of the axes z, y and x, such as zy")
     return text
+
+
+def axes_or_none(text: str) -> str:
+    """Returns axes of a volume, some of "zyx" in that order, or "none", from the command line."""
+    try:
+        return known_axes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def overlap(text: str) -> float:

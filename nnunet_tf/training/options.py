@@ -8,6 +8,7 @@ from nnunet_tf.choices import Augmentation, Loss, NetworkName, OptimizerName, Sc
 from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import (
     CommandParser,
+    axes_or_none,
     factor,
     non_negative_float,
     positive_float,
@@ -52,6 +53,13 @@ def _add_length(group: argparse._ArgumentGroup) -> None:
     )
     add("--batch-size", type=positive_int, help="patches a step and worker; else the config says")
     add("--augmentation", choices=get_args(Augmentation), help="random changes to patches; else the config says")
+    add(
+        "--mirror-axes",
+        type=axes_or_none,
+        metavar="AXES",
+        help="mirror along these axes of the body, such as zy, which keeps left and right apart, or none; else the "
+        "config says, or all",
+    )
     add(
         "--read-roi",
         action=argparse.BooleanOptionalAction,
@@ -143,7 +151,7 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
     from nnunet_tf.training.recipes import RECIPES, training_defaults
     from nnunet_tf.training.settings import TrainingSettings
 
-    network = network_settings(options, config.training.network)
+    network = network_settings(options, config.training.network, options.mirror_axes or config.training.mirror_axes)
     recipe, defaults = RECIPES[network.network], training_defaults(config.training, network.network)
     steps = options.steps_per_epoch or math.ceil(defaults.steps_per_epoch / options.gpus)
     batch_dice = options.batch_dice if options.batch_dice is not None else options.dim == 2

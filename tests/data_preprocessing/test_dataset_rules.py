@@ -2,6 +2,7 @@ import pytest
 
 from data_preprocessing.dataset_rules import (
     ct_intensities,
+    left_right_pair,
     median_box_share,
     median_shape,
     needs_nonzero_mask,
@@ -136,6 +137,20 @@ def test_ct_without_any_contrast_is_refused():
     flat = ChannelIntensities(mean=7, std=0, low=7, high=7)
     with refused("Task91_Tiny", "channel CT all have the value 7"):
         ct_intensities(make_fingerprint([make_case()], ("CT",), [flat]), 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["background", "heart", "right lung", "Left Lung"], ("right lung", "Left Lung")),
+        (["left-left", "right-right"], ("left-left", "right-right")),
+        (["lung_left", "heart"], None),
+        (["heart", "liver"], None),
+    ],
+    ids=str,
+)
+def test_classes_that_differ_in_left_and_right_are_found(names, pair):
+    assert left_right_pair(names) == pair
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.7578124403953552, 0.7578124), (-1024.0, -1024.0), (0.0, 0.0)])

@@ -122,6 +122,12 @@ def test_the_config_hash_is_that_of_the_content():
     assert first.config_hash != other.config_hash
 
 
+def test_shards_made_before_mirroring_could_be_chosen_still_fit():
+    plans = [make_plan(make_config(training={"mirror_axes": axes}), make_dataset(), 3) for axes in ("zyx", "none")]
+    older = make_plan(make_config(), make_dataset(), 3)
+    assert [plan.config_hash == older.config_hash for plan in plans] == [True, False]
+
+
 @pytest.mark.parametrize("dim", [2, 3])
 @pytest.mark.parametrize("channel", ["CT", "MRI"])
 def test_a_plan_reads_back_as_it_was_written(tmp_path, dim, channel):

@@ -123,3 +123,12 @@ def test_a_config_that_exists_is_not_overwritten(tmp_path):
         write_config(path, planned_of(KINDS["MRI"]))
     assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_axes_that_are_not_mirrored_are_written_with_the_classes_they_would_confuse(tmp_path):
+    labels = {0: "background", 1: "Left kidney", 2: "Right kidney"}
+    planned = plan_config(make_dataset(labels=labels), same_cases(40, *BRAIN), "91")
+    line = line_of(planned, "mirror_axes")
+    assert line == "  mirror_axes: zy # rule: not along x, as Left kidney and Right kidney are told apart"
+    write_config(tmp_path / "task.yaml", planned)
+    assert load_task(str(tmp_path / "task.yaml")) == planned.config

@@ -89,6 +89,13 @@ def test_scans_that_are_mostly_zero_are_normalised_within_their_mask(share, mask
     assert plan_of(fingerprint).config.nonzero_mask is mask
 
 
+def test_patches_are_not_mirrored_from_left_to_right_where_classes_are_told_apart_by_it():
+    fingerprint = same_cases(40, (64, 64, 64), (1, 1, 1))
+    plain, sided = ({0: "background", 1: "lung_left", 2: other} for other in ("heart", "lung_right"))
+    axes = [plan_config(make_dataset(labels=labels), fingerprint, "91").config.training for labels in (plain, sided)]
+    assert [training.mirror_axes for training in axes] == ["zyx", "zy"]
+
+
 def test_patch_and_batch_grow_with_the_memory():
     small, medium, large = (plan_of(same_cases(400, *LUNG), memory).config for memory in (4, 8, 400))
     volumes = [

@@ -98,6 +98,13 @@ def test_what_a_config_leaves_out_has_defaults(config_file):
     config = load_task(str(config_file))
     assert (config.ct, config.normalization, config.nonzero_mask, config.features) == (None, None, None, None)
     assert (config.training.batch_size(3), config.training.batch_size(2)) == (2, 64)
+    assert config.training.mirror_axes == "zyx"
+
+
+@pytest.mark.parametrize(("stated", "axes"), [("y", "y"), ("xz", "zx"), ("none", "none")])
+def test_the_axes_to_mirror_are_letters_in_any_order(config_file, stated, axes):
+    config_file.write_text(f"{VALID}training: {{mirror_axes: {stated}}}\n")
+    assert load_task(str(config_file)).training.mirror_axes == axes
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,8 @@ def test_what_a_config_leaves_out_has_defaults(config_file):
         ("spacing_3D: [1, 1, 1]", "spacing_3D"),
         ("nonzero_masks: true", "nonzero_masks"),
         ("training: {epoch: 3}", "training.epoch"),
+        ("training: {mirror_axes: xw}", "training.mirror_axes"),
+        ("training: {mirror_axes: ''}", "training.mirror_axes"),
         ("ct: {low: 0, high: 1, mean: 0.5, deviation: 1}", "ct"),
     ],
 )

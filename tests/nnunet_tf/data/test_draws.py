@@ -7,6 +7,7 @@ from data_preprocessing.plan import make_plan
 from nnunet_tf.data.draws import Draws, coarse_sizes, draw_epoch
 from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.data.volumes import read_volumes
+from nnunet_tf.networks.settings import NetworkSettings
 from tests.nnunet_tf.data.samples import numbered_shards
 
 SETTINGS = BatchSettings(batch_size=8, steps_per_epoch=5, seed=3, augmentation="full")
@@ -64,6 +65,21 @@ def test_the_same_patches_are_drawn_with_and_without_augmentation(volumes, plan)
     np.testing.assert_array_equal(full.start[~full.warped], none.start[~full.warped])
     assert (none.shape == ((1, *plan.patch_size)[-3:])).all()
     assert full.warped.any() and not none.warped.any()
+
+
+@pytest.mark.parametrize("axis_order", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("axes", ["zyx", "y", "zx", "none"])
+def test_only_chosen_axes_of_the_volume_are_mirrored(volumes, plan, axes, axis_order):
+    turned = plan.model_copy(update={"axis_order": axis_order})
+    settings = replace(SETTINGS, network=NetworkSettings(mirror_axes=axes), steps_per_epoch=20)
+    draws = draw_epoch(volumes, turned, settings, 1, epoch=0)
+    mirrored = draws.mirror.mean(axis=(0, 1))
+    expected = ["zyx"[axis] in axes for axis in axis_order][-plan.dim :]
+    assert (mirrored > 0).tolist() == expected
+    assert_equal(
+        replace(draws, mirror=0),
+        replace(draw_epoch(volumes, turned, replace(settings, network=NetworkSettings()), 1, 0), mirror=0),
+    )
 
 
 def test_coarse_sizes_are_the_rounded_share_of_the_patch():

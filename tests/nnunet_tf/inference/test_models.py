@@ -4,7 +4,7 @@ import pytest
 
 from data_preprocessing.errors import UserError
 from nnunet_tf.inference.model_folder import ModelFiles
-from nnunet_tf.inference.models import common_postprocessing, configurations, gather
+from nnunet_tf.inference.models import common_postprocessing, configurations, gather, learnt_flips
 from nnunet_tf.inference.postprocessing import Postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.package import package
@@ -15,8 +15,9 @@ from .samples import tiny_plan
 KEEP = Postprocessing(keep_largest_foreground=True)
 
 
-def model(name, plan=None, postprocessing=None):
-    return ModelFiles(plan or tiny_plan(), NetworkSettings(), Path(name) / "w.h5", postprocessing, Path(name))
+def model(name, plan=None, postprocessing=None, mirror_axes="zyx"):
+    network = NetworkSettings(mirror_axes=mirror_axes)
+    return ModelFiles(plan or tiny_plan(), network, Path(name) / "w.h5", postprocessing, Path(name))
 
 
 def test_models_are_gathered_from_folders_packages_and_what_is_open_already(tmp_path):
@@ -51,3 +52,14 @@ def test_postprocessing_holds_for_models_that_share_it():
 def test_models_of_different_postprocessing_get_none_and_it_is_said():
     with pytest.warns(UserWarning, match="different postprocessing: none is applied"):
         assert common_postprocessing([model("a", postprocessing=KEEP), model("b")]) is None
+
+
+def test_flips_are_along_what_every_model_was_mirrored():
+    assert learnt_flips([model("a")]) == "zyx"
+    assert learnt_flips([model("a"), model("b", mirror_axes="zy"), model("c", mirror_axes="zx")]) == "z"
+
+
+@pytest.mark.parametrize("axes", [["none"], ["y", "zx"]], ids=str)
+def test_flips_that_no_model_has_learnt_are_left_out_and_it_is_said(axes):
+    with pytest.warns(UserWarning, match="0: trained without mirroring, .*--tta-axes$"):
+        assert learnt_flips([model(str(index), mirror_axes=name) for index, name in enumerate(axes)]) == ""

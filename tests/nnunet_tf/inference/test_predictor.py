@@ -251,6 +251,18 @@ def test_flips_along_chosen_axes_are_those_of_the_volume(folds, scan):
         Predictor(home / "fold_0", tta_axes="zq")
 
 
+def test_flips_unless_chosen_are_those_that_training_has_shown(tmp_path, scan):
+    folder = tmp_path / "fold_0"
+    write_untrained_model(folder, tiny_plan())
+    write_model(folder / NETWORK_NAME, NetworkSettings(mirror_axes="y"))
+    learnt, chosen, every = (
+        Predictor(folder, **words).logits(scan[..., np.newaxis])
+        for words in ({"tta": True}, {"tta_axes": "y"}, {"tta_axes": "zyx"})
+    )
+    np.testing.assert_array_equal(learnt, chosen)
+    assert np.abs(learnt - every).max() > 0.01
+
+
 def test_postprocessing_of_the_model_is_applied_unless_it_is_not_wanted(tmp_path, folds, exact):
     home, postprocessing = tmp_path / "task91_3d", Postprocessing(keep_largest_foreground=True)
     shutil.copytree(folds[0], home)

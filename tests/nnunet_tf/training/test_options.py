@@ -56,6 +56,16 @@ def test_the_learning_rate_follows_the_global_batch_unless_it_is_given(settings,
     assert settings("--learning-rate", "0.5", gpus=4).optimizer.learning_rate == 0.5
 
 
+def test_the_axes_to_mirror_are_the_configs_unless_they_are_given(settings, small_config):
+    stated = small_config.model_copy(
+        update={"training": small_config.training.model_copy(update={"mirror_axes": "zy"})}
+    )
+    assert settings().network.mirror_axes == "zyx"
+    assert settings(config=stated).network.mirror_axes == "zy"
+    assert settings("--mirror-axes", "none", config=stated).network.mirror_axes == "none"
+    assert settings("--mirror-axes", "xz", config=stated).network.mirror_axes == "zx"
+
+
 def bare(config, **training) -> TaskConfig:
     """The config with nothing said about training but this."""
     return config.model_copy(update={"training": TrainingDefaults(**training)})
