@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, get_args
 
-from data_preprocessing.defaults import AXES
 from data_preprocessing.errors import UserError
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
 from nnunet_tf.runtime.command_line import width
@@ -30,7 +29,7 @@ def add_network_options(group: argparse._ArgumentGroup) -> None:
     add("--width", type=width, help="unet, tiny-unet: channels of the first stage; else as published")
 
 
-def network_settings(options: argparse.Namespace, stated: NetworkName, mirror_axes: str = AXES) -> "NetworkSettings":
+def network_settings(options: argparse.Namespace, stated: NetworkName) -> "NetworkSettings":
     """Returns the settings that the command line asks for, the network being the config's `stated` unless it says.
 
     Raises UserError where options do not fit the network, or it is to see volumes and cannot.
@@ -44,4 +43,4 @@ def network_settings(options: argparse.Namespace, stated: NetworkName, mirror_ax
     for name in FOREIGN[network]:
         if name in chosen and chosen[name] != NetworkSettings.model_fields[name].default:
             raise UserError(f"--{name.replace('_', '-')}: is no option of --network {network}; leave it out")
-    return NetworkSettings(network=network, mirror_axes=mirror_axes, **chosen)
+    return NetworkSettings(network=network, **chosen)

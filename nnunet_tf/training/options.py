@@ -4,6 +4,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING, get_args
 
+from data_preprocessing.defaults import NO_AXES
+from data_preprocessing.errors import UserError
 from nnunet_tf.choices import Augmentation, Loss, NetworkName, OptimizerName, Scheduler
 from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import (
@@ -151,8 +153,10 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
     from nnunet_tf.training.recipes import RECIPES, training_defaults
     from nnunet_tf.training.settings import TrainingSettings
 
-    network = network_settings(options, config.training.network, options.mirror_axes or config.training.mirror_axes)
+    network = network_settings(options, config.training.network)
     recipe, defaults = RECIPES[network.network], training_defaults(config.training, network.network)
+    augmentation = options.augmentation or defaults.augmentation
+    mirror_axes = _mirror_axes(options.mirror_axes, augmentation, defaults.mirror_axes)
     steps = options.steps_per_epoch or math.ceil(defaults.steps_per_epoch / options.gpus)
     batch_dice = options.batch_dice if options.batch_dice is not None else options.dim == 2
     validate_every = defaults.validate_every if options.validate_every is None else options.validate_every
@@ -165,12 +169,12 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         seed=options.seed,
         amp=options.amp,
         workers=options.gpus,
-        network=network,
+        network=network.model_copy(update={"mirror_axes": mirror_axes}),
         loss=LossSettings(
             loss=options.loss or recipe.loss, batch_dice=batch_dice, include_background=options.include_background
         ),
         optimizer=_optimizer_settings(options, network.network, defaults.learning_rate),
-        augmentation=options.augmentation or defaults.augmentation,
+        augmentation=augmentation,
         read_roi=options.read_roi,
         volumes=options.nvol,
         validate_every=validate_every,
@@ -180,6 +184,14 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         fp16_allreduce=options.fp16_allreduce,
         elastic=options.elastic,
     )
+
+
+def _mirror_axes(chosen: str | None, augmentation: Augmentation, stated: str) -> str:
+    if augmentation != "none":
+        return chosen or stated
+    if chosen not in (None, NO_AXES):
+        raise UserError(f"--mirror-axes {chosen}: --augmentation none mirrors nothing; leave one of them out")
+    return NO_AXES
 
 
 def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learning_rate: float) -> "OptimizerSettings":

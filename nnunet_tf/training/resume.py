@@ -23,16 +23,18 @@ FREE_ON_RESUME = {
 }
 # What is another by default where the first is another: with that put right, these are too.
 OF_OPTIMIZER = {"learning_rate", "weight_decay", "momentum"}
+OF_AUGMENTATION = {"mirror_axes"}
 OF_NETWORK = OF_OPTIMIZER | {
     "steps_per_epoch",
     "batch_size",
     "augmentation",
+    *OF_AUGMENTATION,
     "loss",
     "optimizer",
     "scheduler",
     "warmup_steps",
 }
-CONSEQUENCES = {"network": OF_NETWORK, "optimizer": OF_OPTIMIZER}
+CONSEQUENCES = {"network": OF_NETWORK, "optimizer": OF_OPTIMIZER, "augmentation": OF_AUGMENTATION}
 OPTION_NAMES = {"folds": "nfolds", "volumes": "nvol"}  # where they are not those of the settings
 
 

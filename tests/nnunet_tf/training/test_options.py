@@ -66,6 +66,13 @@ def test_the_axes_to_mirror_are_the_configs_unless_they_are_given(settings, smal
     assert settings("--mirror-axes", "xz", config=stated).network.mirror_axes == "zx"
 
 
+def test_without_augmentation_nothing_is_mirrored(settings):
+    for words in ([], ["--mirror-axes", "none"]):
+        assert settings("--augmentation", "none", *words).network.mirror_axes == "none"
+    with pytest.raises(UserError, match="--mirror-axes zy: --augmentation none mirrors nothing"):
+        settings("--augmentation", "none", "--mirror-axes", "zy")
+
+
 def bare(config, **training) -> TaskConfig:
     """The config with nothing said about training but this."""
     return config.model_copy(update={"training": TrainingDefaults(**training)})

@@ -37,6 +37,7 @@ def settings(small_config):
             ["--loss was dice_ce, is dice_focal", "--optimizer was adamw, is sgd"],
         ),
         ("--mirror-axes zy", "", ["--mirror-axes was zy, is zyx"]),
+        ("--augmentation none", "", ["--augmentation was none, is full"]),
         ("--nvol 2", "--ema 0", ["--nvol was 2, is left out", "--ema was 0.998, is 0"]),
         ("--weight-decay 0.1", "--nfolds 3", ["--nfolds was 5, is 3", "--weight-decay was 0.1, is left out"]),
         ("--epochs 5", "--epochs 4 --amp", ["--amp was off, is on", "--epochs was 5, is 4"]),
