@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from nnunet_tf.choices import Padding
-from nnunet_tf.networks.layers import EPSILON, InstanceNormalization, LeakyReLUOfSum
+from nnunet_tf.networks.layers import EPSILON, Conv2D, Conv3D, InstanceNormalization, LeakyReLUOfSum
 from nnunet_tf.networks.settings import NetworkSettings
 
 INITIALIZER = "he_normal"
@@ -25,9 +25,14 @@ def convolution(
     bias: bool = True,
     initializer: str = INITIALIZER,
     padding: Padding = "same",
+    unfelt_bias: bool = False,
 ) -> keras.KerasTensor:
-    """Returns `(N, *spatial / stride, features)`: a convolution, padded unless told, with He initialisation."""
-    layer = layers.Conv2D if _dim(values) == 2 else layers.Conv3D
+    """Returns `(N, *spatial / stride, features)`: a convolution, padded unless told, with He initialisation.
+
+    `unfelt_bias` says that what follows subtracts the bias again.
+    """
+    of_images, of_volumes = (Conv2D, Conv3D) if unfelt_bias else (layers.Conv2D, layers.Conv3D)
+    layer = of_images if _dim(values) == 2 else of_volumes
     strides = stride if isinstance(stride, int) else tuple(stride)
     return layer(
         features,
@@ -87,7 +92,7 @@ def convolution_norm_relu(
     index: int = 0,
 ) -> keras.KerasTensor:
     """Returns `(N, *spatial / stride, features)`; the layers are called `name`_conv`index`, _norm and _relu."""
-    values = convolution(values, features, kernel, f"{name}_conv{index}", stride)
+    values = convolution(values, features, kernel, f"{name}_conv{index}", stride, unfelt_bias=_subtracts_mean(settings))
     if settings.norm == "instance":
         slope = settings.negative_slope
         return InstanceNormalization(negative_slope=slope, name=f"{name}_norm{index}")(values)
@@ -119,7 +124,9 @@ def residual_block(
     values = convolution_norm_relu(values, features, kernel, stride, settings, name)
     # Without a normalisation to start from 0, the convolution does (Zhang et al., Fixup Initialization, 2019).
     initializer = "zeros" if settings.norm == "none" else INITIALIZER
-    values = convolution(values, features, kernel, f"{name}_conv1", initializer=initializer)
+    values = convolution(
+        values, features, kernel, f"{name}_conv1", initializer=initializer, unfelt_bias=_subtracts_mean(settings)
+    )
     values = _normalization(values, settings, f"{name}_norm1", gamma_initializer="zeros")
     values = layers.Add(name=f"{name}_add")([skip, values])
     if settings.norm == "none":
@@ -140,6 +147,11 @@ def _normalization(
             return layers.GroupNormalization(groups=_groups(values.shape[-1]), **common)(values)
         case "none":
             return values
+
+
+def _subtracts_mean(settings: NetworkSettings) -> bool:
+    """Whether the normalisation subtracts the mean of each channel, and with it any bias."""
+    return settings.norm in ("instance", "batch")
 
 
 def _relu(values: keras.KerasTensor, settings: NetworkSettings, name: str) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks."""
+"""Layers that Keras lacks, or has slower."""
 
 import math
 from collections.abc import Callable
@@ -62,6 +62,31 @@ class InstanceNormalization(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
+class _UnfeltBias:
+    """To inherit from before a convolution with a bias, where a normalisation over the voxels of a channel follows.
+
+    That subtracts the bias again, with the mean: its gradient is 0, and is not computed, as it would be from every
+    voxel of the gradient.
+    """
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns what Keras' own convolution does."""
+        outputs = self.convolution_op(inputs, self.kernel)  # type: ignore[attr-defined] # of Keras' convolution
+        bias = ops.reshape(self.bias, (1,) * (len(outputs.shape) - 1) + (-1,))  # type: ignore[attr-defined]
+        return ops.add(outputs, _without_gradient(bias))
+
+
+# Named as Keras' are, for the files of weights, which name each layer after its class.
+@keras.saving.register_keras_serializable(package="nnunet_tf")
+class Conv2D(_UnfeltBias, keras.layers.Conv2D):
+    """Convolution before instance or batch normalisation."""
+
+
+@keras.saving.register_keras_serializable(package="nnunet_tf")
+class Conv3D(_UnfeltBias, keras.layers.Conv3D):
+    """Convolution before instance or batch normalisation."""
+
+
 @keras.saving.register_keras_serializable(package="nnunet_tf")
 class LeakyReLUOfSum(keras.layers.LeakyReLU):
     """Leaky ReLU that may follow the sum of a convolution with a bias and something else.
@@ -73,6 +98,14 @@ class LeakyReLUOfSum(keras.layers.LeakyReLU):
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Returns `inputs`, those under 0 times the slope."""
         return ops.maximum(inputs, inputs * self.negative_slope)
+
+
+@ops.custom_gradient
+def _without_gradient(values):  # type: ignore[no-untyped-def]
+    def gradient(*arguments, upstream=None):  # type: ignore[no-untyped-def]
+        return ops.zeros_like(values)
+
+    return ops.copy(values), gradient
 
 
 def _instance_normalization(epsilon: float, negative_slope: float | None) -> Callable:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nnunet_tf.networks.layers import EPSILON, InstanceNormalization, LeakyReLUOfSum
+from nnunet_tf.networks.layers import EPSILON, Conv2D, Conv3D, InstanceNormalization, LeakyReLUOfSum
 
 LARGE = [(2, 64, 64, 16), (3, 16, 32, 32, 8)]  # enough for the operations of a processor
 SHAPES = [(2, 5, 6, 3), (3, 4, 5, 6, 2), (1, 2, 2, 2, 7), *LARGE]
@@ -145,3 +145,41 @@ def test_the_leaky_relu_of_a_sum_is_that_of_keras(slope):
     ours, theirs = (outputs_and_gradients(layer, inputs, []) for layer in layers)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def normalized_convolution(convolution, dim, norm):
+    image = keras.Input((8,) * dim + (3,))
+    values = convolution(5, 3, strides=2, padding="same", bias_initializer="random_normal")(image)
+    return keras.Model(image, norm()(values))
+
+
+@pytest.mark.parametrize("norm", [InstanceNormalization, keras.layers.BatchNormalization])
+@pytest.mark.parametrize(
+    ("dim", "ours", "theirs"), [(2, Conv2D, keras.layers.Conv2D), (3, Conv3D, keras.layers.Conv3D)]
+)
+def test_a_bias_that_is_subtracted_again_changes_nothing_but_its_own_gradient(tmp_path, dim, ours, theirs, norm):
+    networks = [normalized_convolution(convolution, dim, norm) for convolution in (ours, theirs)]
+    networks[0].save_weights(tmp_path / "a.weights.h5")
+    networks[1].load_weights(tmp_path / "a.weights.h5")  # the file names the layers as Keras' own
+    image = tf.convert_to_tensor(np.random.default_rng(0).normal(size=(2, *(8,) * dim, 3)).astype(np.float32))
+    results = []
+    for network in networks:
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            outputs = network(image, training=True)
+            loss = tf.reduce_sum(tf.sin(3 * outputs))
+        weights = {weight.name: weight.value for weight in network.trainable_weights}
+        results.append({"outputs": outputs, **tape.gradient(loss, {"image": image, **weights})})
+    bias, rounding = (result.pop("bias") for result in results)
+    assert not bias.numpy().any()
+    np.testing.assert_allclose(rounding, bias, atol=1e-3)
+    assert len(results[0]) == 5
+    for name, value in results[0].items():
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_convolutions_are_made_again_from_what_they_say_of_themselves():
+    network = normalized_convolution(Conv3D, 3, InstanceNormalization)
+    again = keras.Model.from_config(network.get_config())
+    assert [type(layer) for layer in again.layers] == [type(layer) for layer in network.layers]
+    assert type(again.layers[1]) is Conv3D
