@@ -24,5 +24,5 @@ def axis_numbers(names: str) -> tuple[int, ...]:
 def known_axes(names: str) -> str:
     """Returns `names` in the order of the axes, or "none"; raises ValueError where they are others."""
     if names != NO_AXES and (not names or set(names) - set(AXES)):
-        raise ValueError(f"{names!r} is not made of the axes z, y and x, such as zy, and is not none")
+        raise ValueError(f"{names!r} is neither none nor made of the axes z, y and x, such as zy")
     return names if names == NO_AXES else "".join(AXES[number] for number in axis_numbers(names))

@@ -1,10 +1,20 @@
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, overlap, positive_float, positive_int, run
+from nnunet_tf.runtime.command_line import (
+    CommandParser,
+    available_cores,
+    axes,
+    axes_or_none,
+    overlap,
+    positive_float,
+    positive_int,
+    run,
+)
 
 
 def fail(error):
@@ -48,6 +58,20 @@ def test_numbers_out_of_range_are_told_in_one_line(convert, good, bad, capsys):
         message = capsys.readouterr().err
         assert "--number" in message
         assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("convert", "good", "bad"),
+    [
+        (axes, {"z": "z", "zyx": "zyx"}, ["", "q", "none", "z y"]),
+        (axes_or_none, {"xz": "zx", "yy": "y", "none": "none"}, ["", "q", "nonez", "z,y"]),
+    ],
+)
+def test_axes_are_letters(convert, good, bad):
+    assert {text: convert(text) for text in good} == good
+    for text in bad:
+        with pytest.raises(ArgumentTypeError, match="made of the axes z, y and x, such as zy"):
+            convert(text)
 
 
 def backend_options(monkeypatch, *words):
