@@ -103,7 +103,7 @@ class LeakyReLUOfSum(keras.layers.LeakyReLU):
 @ops.custom_gradient
 def _without_gradient(values):  # type: ignore[no-untyped-def]
     def gradient(*arguments, upstream=None):  # type: ignore[no-untyped-def]
-        return ops.zeros_like(values)
+        return (ops.zeros_like(values),)
 
     return ops.copy(values), gradient
 
