@@ -23,7 +23,7 @@ demo: setup ## Show the whole way from volumes to a segmentation
 	@$(BIN)/python scripts/demo.py
 
 test: lint ## Lint, check the types, run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Lint and check the types
 	$(BIN)/ruff check .
