@@ -95,7 +95,7 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
         inverted_gamma=drawn.inverted_gamma.astype(np.float32),
         gamma=drawn.gamma.astype(np.float32),
         offset=drawn.offset.astype(np.float32),
-        mirror=(drawn.mirror & mirrored)[:, -plan.dim :].astype(np.int32),
+        mirror=np.where(mirrored, drawn.mirror, 0)[:, -plan.dim :].astype(np.int32),
         order=order,
         lengths=wanted.shape,
     )
