@@ -152,7 +152,8 @@ def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "content"
-        raise UserError(f"{path}: {where}: {first['msg']}; {remedy}") from None
+        what = first["msg"].removeprefix("Value error, ")  # pydantic's, before what our own checks say
+        raise UserError(f"{path}: {where}: {what}; {remedy}") from None
 
 
 def file_record(path: Path) -> FileRecord:

@@ -99,7 +99,7 @@ def draw_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
     validated = [metrics for metrics in history if metrics.dice is not None]
     if validated:
         dice_axes = axes.twinx()
-        dice_axes.spines["right"].set_position(("outward", 60))
+        dice_axes.spines["right"].set_position(("outward", 75))
         dice_axes.set_ylabel("validation Dice")
         places = [metrics.epoch + 1 for metrics in validated]
         for index, name in enumerate(validated[0].dice or {}):

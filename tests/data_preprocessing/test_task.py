@@ -101,6 +101,15 @@ def test_what_a_config_leaves_out_has_defaults(config_file):
     assert config.training.mirror_axes == "zyx"
 
 
+@pytest.mark.parametrize("stated", ["xw", "''", "nonez"])
+def test_other_axes_to_mirror_are_refused_in_our_own_words(config_file, stated):
+    config_file.write_text(f"{VALID}training: {{mirror_axes: {stated}}}\n")
+    with refused(
+        config_file, f": training.mirror_axes: '{stated.strip(chr(39))}' is neither none nor made of the axes"
+    ):
+        load_task(str(config_file))
+
+
 @pytest.mark.parametrize(("stated", "axes"), [("y", "y"), ("xz", "zx"), ("none", "none")])
 def test_the_axes_to_mirror_are_letters_in_any_order(config_file, stated, axes):
     config_file.write_text(f"{VALID}training: {{mirror_axes: {stated}}}\n")
@@ -113,8 +122,6 @@ def test_the_axes_to_mirror_are_letters_in_any_order(config_file, stated, axes):
         ("spacing_3D: [1, 1, 1]", "spacing_3D"),
         ("nonzero_masks: true", "nonzero_masks"),
         ("training: {epoch: 3}", "training.epoch"),
-        ("training: {mirror_axes: xw}", "training.mirror_axes"),
-        ("training: {mirror_axes: ''}", "training.mirror_axes"),
         ("ct: {low: 0, high: 1, mean: 0.5, deviation: 1}", "ct"),
     ],
 )
