@@ -17,7 +17,7 @@ GROUPS = 8
 
 
 def convolution(
-    values: keras.KerasTensor,
+    values: keras.KerasTensor | list[keras.KerasTensor],
     features: int,
     kernel: Sequence[int],
     name: str,
@@ -29,10 +29,12 @@ def convolution(
 ) -> keras.KerasTensor:
     """Returns `(N, *spatial / stride, features)`: a convolution, padded unless told, with He initialisation.
 
-    `unfelt_bias` says that what follows subtracts the bias again.
+    `unfelt_bias` says that what follows subtracts the bias again. Several `values` are concatenated.
     """
     of_images, of_volumes = (Conv2D, Conv3D) if unfelt_bias else (layers.Conv2D, layers.Conv3D)
-    layer = of_images if _dim(values) == 2 else of_volumes
+    if isinstance(values, list) and not unfelt_bias:  # our own layers concatenate for themselves
+        values = layers.Concatenate(name=f"{name}_concatenation")(values)
+    layer = of_images if len(kernel) == 2 else of_volumes
     strides = stride if isinstance(stride, int) else tuple(stride)
     return layer(
         features,
@@ -83,7 +85,7 @@ def crop(values: keras.KerasTensor, start: Sequence[int], size: Sequence[int], n
 
 
 def convolution_norm_relu(
-    values: keras.KerasTensor,
+    values: keras.KerasTensor | list[keras.KerasTensor],
     features: int,
     kernel: Sequence[int],
     stride: Sequence[int] | int,
@@ -91,7 +93,10 @@ def convolution_norm_relu(
     name: str,
     index: int = 0,
 ) -> keras.KerasTensor:
-    """Returns `(N, *spatial / stride, features)`; the layers are called `name`_conv`index`, _norm and _relu."""
+    """Returns `(N, *spatial / stride, features)`; the layers are called `name`_conv`index`, _norm and _relu.
+
+    Several `values` are concatenated.
+    """
     values = convolution(values, features, kernel, f"{name}_conv{index}", stride, unfelt_bias=_subtracts_mean(settings))
     if settings.norm == "instance":
         slope = settings.negative_slope

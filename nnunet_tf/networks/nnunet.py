@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import keras
-from keras import layers
 
 from data_preprocessing.topology import (
     PLAIN_CONVOLUTIONS,
@@ -37,11 +36,10 @@ def build_nnunet(
     for level in reversed(range(len(skips))):
         if level < lowest:
             features = topology.features[level]
-            values = upsampling(values, features, topology.strides[level + 1], f"decoder{level}_up")
-            values = layers.Concatenate(name=f"decoder{level}_skip")([values, skips[level]])
+            kernel, name = topology.kernels[level], f"decoder{level}"
+            values = [upsampling(values, features, topology.strides[level + 1], f"{name}_up"), skips[level]]
             for index in range(convolutions):
-                kernel = topology.kernels[level]
-                values = convolution_norm_relu(values, features, kernel, 1, settings, f"decoder{level}", index)
+                values = convolution_norm_relu(values, features, kernel, 1, settings, name, index)
         if level == 0 or (settings.deep_supervision and level < lowest - 1):
             heads.append(logits(values, outputs, f"logits{level}"))
     return keras.Model(image, heads[::-1] if settings.deep_supervision else heads[-1], name=f"unet_{dim}d")

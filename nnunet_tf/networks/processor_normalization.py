@@ -15,14 +15,13 @@ FEWEST_VALUES = 2**16  # of a sample; for smaller ones an operation a sample cos
 def is_quicker(inputs: object) -> bool:
     """Returns whether these functions apply to `inputs` `(N, *spatial, C)`, and are worth it.
 
-    They do on a processor, for large samples of known number, in the two precisions that it is fast in.
+    They do for large samples of known number, in the two precisions that a processor is fast in.
     """
     return (
         isinstance(inputs, tf.Tensor)
         and inputs.dtype in (tf.float32, tf.bfloat16)
         and inputs.shape.is_fully_defined()
         and math.prod(inputs.shape[1:]) >= FEWEST_VALUES
-        and not tf.config.list_logical_devices("GPU")
     )
 
 

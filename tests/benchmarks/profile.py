@@ -25,7 +25,7 @@ KINDS = {
     "convolution, forward": r"^(?!.*gradient_tape).*_(conv|up)\d|^(?!.*gradient_tape).*/(logits\d|decoder\d_up)",
     "convolution, backward": r"gradient_tape/.*(_conv\d|_up|/logits\d)",
     "instance normalisation with leaky ReLU, forward": r"_norm\d",
-    "skips and sums of gradients": r"_skip|/AddN",
+    "sums of gradients": r"/AddN",
     "instance normalisation with leaky ReLU, backward": r"^StatefulPartitionedCall/",
 }
 

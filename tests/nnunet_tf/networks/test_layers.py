@@ -147,39 +147,73 @@ def test_the_leaky_relu_of_a_sum_is_that_of_keras(slope):
         np.testing.assert_array_equal(one, other)
 
 
-def normalized_convolution(convolution, dim, norm):
-    image = keras.Input((8,) * dim + (3,))
-    values = convolution(5, 3, strides=2, padding="same", bias_initializer="random_normal")(image)
-    return keras.Model(image, norm()(values))
+DIMENSIONS = [(2, Conv2D, keras.layers.Conv2D), (3, Conv3D, keras.layers.Conv3D)]
+NORMALIZATIONS = [InstanceNormalization, keras.layers.BatchNormalization]
 
 
-@pytest.mark.parametrize("norm", [InstanceNormalization, keras.layers.BatchNormalization])
-@pytest.mark.parametrize(
-    ("dim", "ours", "theirs"), [(2, Conv2D, keras.layers.Conv2D), (3, Conv3D, keras.layers.Conv3D)]
-)
-def test_a_bias_that_is_subtracted_again_changes_nothing_but_its_own_gradient(tmp_path, dim, ours, theirs, norm):
-    networks = [normalized_convolution(convolution, dim, norm) for convolution in (ours, theirs)]
+def normalized_convolution(convolution, dim, norm, several=False):
+    """Of an image of 6 channels; of one of 4 beside it as well where there are `several`."""
+    images = [keras.Input((8,) * dim + (channels,)) for channels in (6, 4)[: 1 + several]]
+    values = images
+    if not several or convolution not in (Conv2D, Conv3D):
+        values = keras.layers.Concatenate()(images) if several else images[0]
+    values = convolution(5, 3, strides=2, padding="same", bias_initializer="random_normal")(values)
+    return keras.Model(images, norm()(values))
+
+
+def values_and_gradients(network):
+    random = np.random.default_rng(0)
+    images = [tf.constant(random.normal(size=(2, *image.shape[1:])), tf.float32) for image in network.inputs]
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = network(images, training=True)
+        loss = tf.reduce_sum(tf.sin(3 * outputs))
+    weights = {weight.name: weight.value for weight in network.trainable_weights}
+    named = {f"image {index}": image for index, image in enumerate(images)}
+    return {"outputs": outputs, **tape.gradient(loss, {**named, **weights})}
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("norm", NORMALIZATIONS)
+@pytest.mark.parametrize(("dim", "ours", "theirs"), DIMENSIONS)
+def test_a_bias_that_is_subtracted_again_changes_nothing_but_its_own_gradient(
+    tmp_path, dim, ours, theirs, norm, several
+):
+    networks = [normalized_convolution(convolution, dim, norm, several) for convolution in (ours, theirs)]
     networks[0].save_weights(tmp_path / "a.weights.h5")
     networks[1].load_weights(tmp_path / "a.weights.h5")  # the file names the layers as Keras' own
-    image = tf.convert_to_tensor(np.random.default_rng(0).normal(size=(2, *(8,) * dim, 3)).astype(np.float32))
-    results = []
-    for network in networks:
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            outputs = network(image, training=True)
-            loss = tf.reduce_sum(tf.sin(3 * outputs))
-        weights = {weight.name: weight.value for weight in network.trainable_weights}
-        results.append({"outputs": outputs, **tape.gradient(loss, {"image": image, **weights})})
+    results = [values_and_gradients(network) for network in networks]
     bias, rounding = (result.pop("bias") for result in results)
     assert not bias.numpy().any()
     np.testing.assert_allclose(rounding, bias, atol=1e-3)
-    assert len(results[0]) == 5
+    assert len(results[0]) == 5 + several
     for name, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-4, err_msg=name)
 
 
-def test_convolutions_are_made_again_from_what_they_say_of_themselves():
-    network = normalized_convolution(Conv3D, 3, InstanceNormalization)
-    again = keras.Model.from_config(network.get_config())
+@pytest.mark.parametrize(("dim", "convolution"), [(2, Conv2D), (3, Conv3D)])
+def test_several_inputs_are_convolved_apart_on_a_processor_and_together_elsewhere(monkeypatch, dim, convolution):
+    counts, results = [], []
+    for on_processor in (True, False):
+        keras.utils.set_random_seed(0)
+        monkeypatch.setattr("nnunet_tf.networks.layers._computes_on_processor", lambda answer=on_processor: answer)
+        network = normalized_convolution(convolution, dim, InstanceNormalization, several=True)
+        graph = tf.function(lambda *images, network=network: network(images)).get_concrete_function(
+            *(tf.TensorSpec((2, *image.shape[1:])) for image in network.inputs)
+        )
+        counts.append([operation.type for operation in graph.graph.get_operations()].count(f"Conv{dim}D"))
+        results.append(values_and_gradients(network))
+    assert counts == [2, 1]
+    for name, value in results[0].items():
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_convolutions_are_made_again_from_what_they_say_of_themselves(tmp_path, several):
+    network = normalized_convolution(Conv3D, 3, InstanceNormalization, several)
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
     assert [type(layer) for layer in again.layers] == [type(layer) for layer in network.layers]
-    assert type(again.layers[1]) is Conv3D
+    assert type(again.layers[1 + several]) is Conv3D
+    for name, value in values_and_gradients(again).items():
+        np.testing.assert_array_equal(value, values_and_gradients(network)[name])
