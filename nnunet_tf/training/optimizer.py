@@ -1,6 +1,7 @@
 """The optimiser."""
 
 import keras
+import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
 from nnunet_tf.training.recipe import OptimizerSettings
@@ -42,14 +43,46 @@ class Penalty:
         return {**super().get_config(), "penalty": self.penalty}  # type: ignore[misc]
 
 
+class _AtOnce:
+    """To inherit from before Adam: TensorFlow's one operation for the update of a variable, instead of some fifteen.
+
+    Each of those reads and writes as many values as there are weights. Keras' `amsgrad` is not known here.
+    """
+
+    def update_step(
+        self, gradient: keras.KerasTensor, variable: keras.Variable, learning_rate: keras.KerasTensor
+    ) -> None:
+        """Updates `variable`, and the optimiser's state of it."""
+        index = self._get_variable_index(variable)  # type: ignore[attr-defined] # of keras.optimizers.Optimizer
+        step = tf.cast(self.iterations.value + 1, tf.float32)  # type: ignore[attr-defined]
+        beta_1, beta_2 = self.beta_1, self.beta_2  # type: ignore[attr-defined]
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),  # type: ignore[attr-defined]
+            v=_handle(self._velocities[index]),  # type: ignore[attr-defined]
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=self.epsilon,  # type: ignore[attr-defined]
+            grad=tf.cast(gradient, tf.float32),
+        )
+
+
 @keras.saving.register_keras_serializable(package="nnunet_tf")
 class PenalizedSGD(Penalty, keras.optimizers.SGD):
     """Stochastic gradient descent with L2 regularisation: at a constant rate, the steps of `torch.optim.SGD`."""
 
 
 @keras.saving.register_keras_serializable(package="nnunet_tf")
-class PenalizedAdam(Penalty, keras.optimizers.Adam):
+class PenalizedAdam(Penalty, _AtOnce, keras.optimizers.Adam):
     """Adam with L2 regularisation, which passes through its moments; AdamW is the one with decoupled weight decay."""
+
+
+@keras.saving.register_keras_serializable(package="nnunet_tf")
+class AdamW(_AtOnce, keras.optimizers.AdamW):
+    """Keras' AdamW in fewer operations."""
 
 
 @keras.saving.register_keras_serializable(package="nnunet_tf")
@@ -78,6 +111,11 @@ def make_optimizer(
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
+def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
+    """What TensorFlow's operations know `variable` by; Keras' optimisers speak of its variables and their own alike."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
 def _unscaled(settings: OptimizerSettings, schedule: LearningRateSchedule) -> keras.optimizers.Optimizer:
     decay = WEIGHT_DECAY[settings.optimizer] if settings.weight_decay is None else settings.weight_decay
     common = {"learning_rate": schedule, "global_clipnorm": LARGEST_GRADIENT_NORM}
@@ -87,5 +125,5 @@ def _unscaled(settings: OptimizerSettings, schedule: LearningRateSchedule) -> ke
         return PenalizedAdam(**common, penalty=decay)
     if settings.optimizer == "rmsprop":
         return PenalizedRMSprop(**common, penalty=decay, rho=RMSPROP_DECAY, momentum=settings.momentum, centered=True)
-    decoupled = keras.optimizers.AdamW if settings.optimizer == "adamw" else keras.optimizers.Lion
+    decoupled = AdamW if settings.optimizer == "adamw" else keras.optimizers.Lion
     return decoupled(**common, weight_decay=decay)

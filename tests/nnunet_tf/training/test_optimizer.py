@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nnunet_tf.networks.layers import InstanceNormalization
 from nnunet_tf.training.optimizer import make_optimizer
@@ -73,6 +74,24 @@ def test_three_steps_equal_the_formula_and_only_kernels_decay(name, decay):
     expected = by_hand(name, np.array(before.kernel), kernels, kernel_decay)
     np.testing.assert_allclose(layer.kernel, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(layer.bias, by_hand(name, np.array(before.bias), biases, 0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("adam", keras.optimizers.Adam), ("adamw", keras.optimizers.AdamW)])
+def test_adam_in_one_operation_is_that_of_keras(name, theirs):
+    gradients = [gradients_of(step) for step in range(5)]
+    layer, optimizer = trained(constant_rate(name, weight_decay=0.0), gradients)
+    expected, oracle = dense(), theirs(RATE, global_clipnorm=12.0, weight_decay=0.0)
+    for each in gradients:
+        oracle.apply(each, expected.trainable_variables)
+    moments = optimizer.variables[1:], oracle.variables[2:]  # after the step, and a rate that has no schedule
+    for ours, value in zip(*moments, strict=True):
+        np.testing.assert_allclose(ours, value, rtol=1e-4)  # 1 - 0.999 rounds otherwise
+    np.testing.assert_allclose(layer.kernel, expected.kernel, rtol=1e-4)
+    np.testing.assert_allclose(layer.bias, expected.bias, rtol=1e-4)
+
+    step = tf.function(lambda: optimizer.apply([tf.constant(each) for each in gradients[0]], layer.trainable_variables))
+    kinds = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
+    assert kinds.count("ResourceApplyAdam") == 2
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.9, True), (0.9, False)])
