@@ -87,13 +87,11 @@ class _BeforeNormalization:
         """Returns what Keras' own convolution does."""
         kernel = ops.convert_to_tensor(self.kernel)  # type: ignore[attr-defined] # of Keras' convolution
         bias = ops.reshape(self.bias, (1,) * (len(kernel.shape) - 1) + (-1,))  # type: ignore[attr-defined]
-        parts, kernels = [inputs], [kernel]
-        if isinstance(inputs, list | tuple):
-            if _computes_on_processor():
-                ends = itertools.accumulate(part.shape[-1] for part in inputs)
-                parts, kernels = list(inputs), ops.split(kernel, list(ends)[:-1], axis=-2)
-            else:
-                parts = [ops.concatenate(inputs, axis=-1)]
+        parts: list[keras.KerasTensor] = list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+        if len(parts) > 1 and not _computes_on_processor():
+            parts = [ops.concatenate(parts, axis=-1)]
+        ends = list(itertools.accumulate(part.shape[-1] for part in parts))
+        kernels = ops.split(kernel, ends[:-1], axis=-2) if len(parts) > 1 else [kernel]
         convolve = self.convolution_op  # type: ignore[attr-defined]
         outputs = [convolve(part, each) for part, each in zip(parts, kernels, strict=True)]
         return ops.add(sum(outputs[1:], outputs[0]), _without_gradient(bias))
