@@ -144,7 +144,11 @@ class TaskConfig(Strict):
     nonzero_mask: bool | None = Field(
         default=None, description="z-score over the nonzero region only, 0 stays outside; null: by how much is zero"
     )
-    features: tuple[PositiveInt, ...] | None = Field(default=None, description="channels a stage; null: 32 doubling")
+    features: tuple[PositiveInt, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="channels a stage, the last for all that follow; those of more stages are left; null: 32 doubling",
+    )
     topology_3d: StatedTopology | None = Field(default=None, description="null: by rule from patch and spacing")
     topology_2d: StatedTopology | None = None
     regions: StatedRegions | None = Field(default=None, description="null: the classes of the data set")

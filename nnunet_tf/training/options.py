@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from data_preprocessing.defaults import NO_AXES
@@ -35,6 +36,9 @@ LEARNING_RATES: dict[OptimizerName, float] = {
 }
 MOMENTUM = 0.99  # of SGD: nnU-Net
 RMSPROP_MOMENTUM = 0.8  # NVIDIA's UNet Industrial
+# Options that others would ignore without a word.
+OF_OPTIMIZERS = {"momentum": ("sgd", "rmsprop"), "nesterov": ("sgd",)}
+OF_SCHEDULERS = {"decay_rate": ("step", "exponential"), "decay_steps": ("step", "exponential")}
 
 
 def add_training_options(parser: CommandParser) -> None:
@@ -106,7 +110,7 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
     )
     add("--weight-decay", type=non_negative_float, help="else the optimiser's own; never on norms and biases")
     add("--momentum", type=share, help=f"of SGD, else {MOMENTUM:g}; of RMSProp, else {RMSPROP_MOMENTUM:g}")
-    add("--nesterov", action=argparse.BooleanOptionalAction, default=True, help="Nesterov's momentum, of SGD")
+    add("--nesterov", action=argparse.BooleanOptionalAction, help="Nesterov's momentum, of SGD (default: yes)")
     add(
         "--scheduler",
         choices=get_args(Scheduler),
@@ -201,6 +205,9 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
     recipe = RECIPES[network]
     optimizer = options.optimizer or recipe.optimizer
     own = optimizer == recipe.optimizer
+    scheduler = options.scheduler or recipe.scheduler
+    _refuse_idle(options, OF_OPTIMIZERS, "optimizer", optimizer)
+    _refuse_idle(options, OF_SCHEDULERS, "scheduler", scheduler)
     alone = learning_rate if own else LEARNING_RATES[optimizer]
     momentum = RMSPROP_MOMENTUM if optimizer == "rmsprop" else MOMENTUM
     return OptimizerSettings(
@@ -208,10 +215,20 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
         learning_rate=options.learning_rate or alone * rate_factor(optimizer, options.gpus),
         weight_decay=recipe.weight_decay if own and options.weight_decay is None else options.weight_decay,
         momentum=momentum if options.momentum is None else options.momentum,
-        nesterov=options.nesterov,
-        scheduler=options.scheduler or recipe.scheduler,
+        nesterov=options.nesterov is not False,
+        scheduler=scheduler,
         decay_rate=options.decay_rate or DECAY_RATE,
         decay_steps=options.decay_steps or DECAY_STEPS,
         warmup_steps=recipe.warmup_steps if options.warmup_steps is None else options.warmup_steps,
         ema=options.ema or None,
     )
+
+
+def _refuse_idle(options: argparse.Namespace, users_of: Mapping[str, tuple[str, ...]], kind: str, chosen: str) -> None:
+    """Raises UserError where an option is given that `chosen` makes no use of."""
+    for name, users in users_of.items():
+        if getattr(options, name) is not None and chosen not in users:
+            raise UserError(
+                f"--{name.replace('_', '-')}: it is of --{kind} {' and '.join(users)}, and this run's is {chosen}; "
+                "leave it out"
+            )

@@ -121,11 +121,13 @@ def test_the_axes_to_mirror_are_letters_in_any_order(config_file, stated, axes):
     [
         ("spacing_3D: [1, 1, 1]", "spacing_3D"),
         ("nonzero_masks: true", "nonzero_masks"),
+        ("features: []", "features"),
+        ("features: [16, 0]", "features"),
         ("training: {epoch: 3}", "training.epoch"),
         ("ct: {low: 0, high: 1, mean: 0.5, deviation: 1}", "ct"),
     ],
 )
-def test_a_misspelt_field_is_named(config_file, line, field):
+def test_a_misspelt_or_empty_field_is_named(config_file, line, field):
     config_file.write_text(VALID + line + "\n")
     with refused(config_file, field):
         load_task(str(config_file))

@@ -142,3 +142,28 @@ def test_values_out_of_range_are_refused(settings, words, capsys):
         settings(*words)
     assert ended.value.code == 2
     assert words[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--momentum", "0.9"],
+            "--momentum: it is of --optimizer sgd and rmsprop, and this run's is adamw; leave it out",
+        ),
+        (
+            ["--optimizer", "rmsprop", "--no-nesterov"],
+            "--nesterov: it is of --optimizer sgd, and this run's is rmsprop",
+        ),
+        (["--decay-rate", "0.5"], "--decay-rate: it is of --scheduler step and exponential, and this run's is cosine"),
+        (["--scheduler", "poly", "--decay-steps", "9"], "--decay-steps: it is of --scheduler step and exponential"),
+    ],
+)
+def test_what_the_optimiser_or_the_schedule_would_ignore_is_refused(settings, words, message):
+    with pytest.raises(UserError, match=message):
+        settings(*words)
+
+
+@pytest.mark.parametrize(("word", "nesterov"), [([], True), (["--nesterov"], True), (["--no-nesterov"], False)])
+def test_nesterov_is_left_out_of_sgd_where_it_is_asked_for(settings, word, nesterov):
+    assert settings("--optimizer", "sgd", *word).optimizer.nesterov is nesterov
