@@ -152,8 +152,8 @@ NORMALIZATIONS = [InstanceNormalization, keras.layers.BatchNormalization]
 
 
 def normalized_convolution(convolution, dim, norm, several=False):
-    """Of an image of 6 channels; of one of 4 beside it as well where there are `several`."""
-    images = [keras.Input((8,) * dim + (channels,)) for channels in (6, 4)[: 1 + several]]
+    """Of an image of 3 channels; of one of 2 beside it as well where there are `several`."""
+    images = [keras.Input((8,) * dim + (channels,)) for channels in (3, 2)[: 1 + several]]
     values = images
     if not several or convolution not in (Conv2D, Conv3D):
         values = keras.layers.Concatenate()(images) if several else images[0]
@@ -188,7 +188,9 @@ def test_a_bias_that_is_subtracted_again_changes_nothing_but_its_own_gradient(
     np.testing.assert_allclose(rounding, bias, atol=1e-3)
     assert len(results[0]) == 5 + several
     for name, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-4, err_msg=name)
+        # Of several inputs the channels are summed in another order: it rounds as the largest value does.
+        tolerance = 3e-6 * np.abs(value).max() if several else 1e-5
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize(("dim", "convolution"), [(2, Conv2D), (3, Conv3D)])
@@ -205,7 +207,8 @@ def test_several_inputs_are_convolved_apart_on_a_processor_and_together_elsewher
         results.append(values_and_gradients(network))
     assert counts == [2, 1]
     for name, value in results[0].items():
-        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=1e-4, err_msg=name)
+        tolerance = 3e-6 * np.abs(value).max()
+        np.testing.assert_allclose(value, results[1][name], rtol=1e-5, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("several", [False, True])
