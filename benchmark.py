@@ -66,15 +66,17 @@ def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | No
         check_devices(launch, options.device)
         start(launch, sys.argv)
         return None
-    from nnunet_tf.runtime.device import start_tensorflow
+    from nnunet_tf.runtime.device import show_notices, start_tensorflow
 
     threads = max(1, available_cores() // options.gpus)
     runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
     from nnunet_tf.benchmark.options import benchmark_settings
     from nnunet_tf.benchmark.run import run_benchmark
-    from nnunet_tf.training.distributed import join_group
+    from nnunet_tf.training.distributed import agree_on_precision, join_group
 
     group = join_group()
+    runtime = agree_on_precision(group, runtime)
+    show_notices(runtime, group.rank)
     settings = benchmark_settings(options, plan, runtime)
     report = run_benchmark(settings, plan, folder, group, threads, options.roofline)
     return report if group.rank == 0 else None

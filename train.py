@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from data_preprocessing.wording import counted
@@ -73,17 +74,22 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
     threads = max(1, available_cores() // share.core_shares)
     if options.bind:
         threads = bind(share.core_share, share.core_shares)
-    from nnunet_tf.runtime.device import start_tensorflow
+    from nnunet_tf.runtime.device import show_notices, start_tensorflow
+    from nnunet_tf.training.resume import earlier_precision
 
-    runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla)
+    earlier = earlier_precision(job) if options.resume else None
+    runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla, earlier)
     from nnunet_tf.evaluation.tables import print_summary
-    from nnunet_tf.training.distributed import check_same_device, join_group, loss_in_one_line
+    from nnunet_tf.training.distributed import agree_on_precision, check_same_device, join_group, loss_in_one_line
     from nnunet_tf.training.run import train
 
     group = join_group(options.fp16_allreduce)
     with loss_in_one_line(group.rank) if other else nullcontext():  # what starts workers itself tells who ended first
         if not options.elastic:  # whose workers say nothing to each other before they have the same state
             check_same_device(group, runtime.gpu)
+            runtime = agree_on_precision(group, runtime)
+        show_notices(runtime, group.rank)
+        job = replace(job, settings=job.settings.model_copy(update={"precision": runtime.precision}))
         summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:

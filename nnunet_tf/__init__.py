@@ -5,10 +5,14 @@
 
 from typing import TYPE_CHECKING
 
+from nnunet_tf.runtime import onednn
+
 if TYPE_CHECKING:
     from nnunet_tf.inference.predictor import Predictor
 
 __all__ = ["Predictor"]
+
+onednn.enable()  # here, as every process that computes passes here before it imports TensorFlow
 
 
 def __getattr__(name: str) -> object:

@@ -13,9 +13,11 @@ from data_preprocessing.phantom import Options, write_dataset
 from data_preprocessing.pipeline import preprocess
 from data_preprocessing.plan import make_plan
 from data_preprocessing.task import Dimensions, TaskConfig
+from nnunet_tf.runtime import onednn
 from tests.clusters import dask_cluster
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+onednn.enable()  # before any test module imports TensorFlow
 
 # The same examples in every run: what passes here passes everywhere.
 settings.register_profile("repeatable", derandomize=True)

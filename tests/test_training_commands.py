@@ -55,6 +55,30 @@ def test_all_folds_are_trained_and_tabled_and_finished_ones_only_read_again(base
     assert (home / "fold_1" / "checkpoint.npz").exists()
 
 
+def test_mixed_precision_is_float32_without_bfloat16_instructions_and_kept_on_resuming(base, tmp_path, monkeypatch):
+    words = [*base, *SHORT, "--results", tmp_path, "--device", "cpu", "--amp"]
+    model = tmp_path / "task90_3d" / "fold_0"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    notices = [line for line in run_well("train.py", *words).err.splitlines() if line.startswith("--amp: ")]
+    assert len(notices) == 1
+    assert recorded_precisions(model) == {"float32"}
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert "--resume: " not in run_well("train.py", *words, "--epochs", 2, "--resume").err
+    assert recorded_precisions(model) == {"float32"}
+
+    # As a run that began on a machine with the instructions.
+    settings = json.loads((model / "training.json").read_text()) | {"precision": "mixed_bfloat16"}
+    (model / "training.json").write_text(json.dumps(settings))
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    said = run_well("train.py", *words, "--epochs", 3, "--resume").err.splitlines()
+    assert len([line for line in said if line.startswith("--resume: ")]) == 1
+    assert recorded_precisions(model) == {"float32"}
+
+
+def recorded_precisions(model):
+    return {json.loads((model / name).read_text())["precision"] for name in ("training.json", "validation.json")}
+
+
 def test_a_model_of_all_cases_is_trained_from_another_ones_weights(base, small_data, tmp_path):
     run_well("train.py", *base, *SHORT, "--results", tmp_path)
     source = tmp_path / "task90_3d" / "fold_0"

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from data_preprocessing.plan import Plan
+from nnunet_tf.runtime.precision import Precision
 
 BLOCK = 2**18  # voxels counted at once: NumPy makes eight bytes of each
 LARGEST_NUMBER = 1023  # past it, as in some atlases, the histogram would be larger than many a volume
@@ -113,11 +114,15 @@ class ClassSummary(BaseModel):
 
 
 class Summary(BaseModel):
-    """Dice a class, a case and over all. `mean_dice` is the mean of the classes' means."""
+    """Dice a class, a case and over all. `mean_dice` is the mean of the classes' means.
+
+    `precision` is that of the network which segmented, where this program knows it.
+    """
 
     mean_dice: float | None
     classes: Sequence[ClassSummary]
     cases: dict[str, dict[str, float | None]]
+    precision: Precision | None = None
 
 
 def summarize(cases: Sequence[str], classes: Sequence[str], counts: np.ndarray) -> Summary:

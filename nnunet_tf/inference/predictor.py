@@ -75,7 +75,8 @@ class Predictor:
         if not 0 <= overlap <= LARGEST_OVERLAP:
             raise UserError(f"overlap {overlap:g}: is to be a share from 0 to {LARGEST_OVERLAP:g}")
         files = gather(model, folds, checkpoint)
-        start_tensorflow(device, amp)
+        for notice in start_tensorflow(device, amp).notices:
+            warnings.warn(notice, stacklevel=2)
         members = [
             (group[0].plan, [_load(each.plan, each.network, each.weights) for each in group])
             for group in configurations(files)

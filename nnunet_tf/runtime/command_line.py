@@ -78,7 +78,8 @@ class CommandParser(argparse.ArgumentParser):
         self.add_argument(
             "--device", choices=("auto", "cpu", "gpu"), default="auto", help="auto: a GPU if there is one"
         )
-        self.add_argument("--amp", action="store_true", help="mixed precision: float16 on a GPU, bfloat16 on a CPU")
+        mixed = "mixed precision: float16 on a GPU, bfloat16 on a processor with instructions for it"
+        self.add_argument("--amp", action="store_true", help=mixed)
 
     def add_jobs(self) -> None:
         """Adds `--n-jobs` and `--memory`, what `--backend processes` may use of this machine."""

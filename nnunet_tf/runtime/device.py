@@ -12,26 +12,40 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_preprocessing.errors import UserError
+from nnunet_tf.runtime import onednn
+from nnunet_tf.runtime.precision import Precision, choose_precision
+from nnunet_tf.runtime.processor import read_processor
 
 Device = Literal["auto", "cpu", "gpu"]
+
+IMPORTED_WITHOUT_ONEDNN = (
+    "TensorFlow was imported before nnunet_tf and without oneDNN: convolutions take three times as long here; "
+    f"import nnunet_tf first, or set {onednn.SWITCH}=1"
+)
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a process computes on."""
+    """What a process computes on. `notices` are lines that the user should see, as what was asked for is not so."""
 
     gpu: bool
-    precision: str
+    precision: Precision
+    notices: tuple[str, ...] = ()
 
 
 def start_tensorflow(
-    device: Device, amp: bool, local_rank: int = 0, threads: int | None = None, xla: bool = False
+    device: Device,
+    amp: bool,
+    local_rank: int = 0,
+    threads: int | None = None,
+    xla: bool = False,
+    earlier: Precision | None = None,
 ) -> Runtime:
     """Imports TensorFlow, chooses the device and sets Keras' precision policy for this process.
 
-    `auto` takes a GPU if there is one; `local_rank` says which. `amp` means float16 with loss scaling on a GPU,
-    bfloat16 on a CPU. `threads` limits the processor threads. `xla` says that steps will be compiled. Raises UserError
-    when there is no such GPU, or none for `xla`.
+    `auto` takes a GPU if there is one; `local_rank` says which. `amp` asks for mixed precision, and `earlier` is that
+    of a run to resume, as `choose_precision` tells. `threads` limits the processor threads. `xla` says that steps will
+    be compiled. Raises UserError when there is no such GPU, or none for `xla`.
     """
     tf = _import_tensorflow()
     present = _list_gpus(tf)
@@ -50,13 +64,22 @@ def start_tensorflow(
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
-    precision = ("mixed_float16" if chosen else "mixed_bfloat16") if amp else "float32"
+    enabled = onednn.is_enabled()
+    choice = choose_precision(amp, bool(chosen), read_processor().flags, enabled, earlier)
     import keras
 
-    keras.mixed_precision.set_dtype_policy(precision)
+    keras.mixed_precision.set_dtype_policy(choice.precision)
     with _quiet_stderr():
         tf.zeros(())  # the first operation makes the devices, with more chatter
-    return Runtime(gpu=bool(chosen), precision=precision)
+    late = () if chosen or enabled or onednn.is_turned_off() else (IMPORTED_WITHOUT_ONEDNN,)
+    return Runtime(gpu=bool(chosen), precision=choice.precision, notices=(*filter(None, [choice.notice]), *late))
+
+
+def show_notices(runtime: Runtime, rank: int = 0) -> None:
+    """Prints the notices on standard error, once for all workers."""
+    if rank == 0:
+        for notice in runtime.notices:
+            print(notice, file=sys.stderr, flush=True)
 
 
 def count_gpus() -> int:

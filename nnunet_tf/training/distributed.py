@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -11,6 +13,7 @@ from data_preprocessing.errors import UserError
 from nnunet_tf.launch.output import GO_ON
 from nnunet_tf.launch.ranks import started_by_launcher
 from nnunet_tf.runtime.command_line import CommandFailed
+from nnunet_tf.runtime.device import Runtime
 
 
 class Group(Protocol):
@@ -93,6 +96,20 @@ def check_same_device(group: Group, gpu: bool) -> None:
         raise UserError(
             f"{with_gpu} of {group.size} workers have a GPU; --device gpu shows which have none: leave them out"
         )
+
+
+def agree_on_precision(group: Group, runtime: Runtime) -> Runtime:
+    """Returns the runtime of this worker with the precision that all can compute in, set for Keras too.
+
+    Where some have processors with bfloat16 instructions and some have not, that is float32. Every worker must call it,
+    before it builds a network.
+    """
+    in_bfloat16 = int(group.sum(np.array(float(runtime.precision == "mixed_bfloat16"))))
+    if in_bfloat16 in (0, group.size):
+        return runtime
+    keras.mixed_precision.set_dtype_policy("float32")
+    notice = f"--amp: {in_bfloat16} of {group.size} workers have bfloat16 instructions; all compute in float32"
+    return replace(runtime, precision="float32", notices=(notice,))
 
 
 def join_group(fp16_allreduce: bool = False) -> Group:

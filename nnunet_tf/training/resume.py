@@ -7,10 +7,12 @@ from pydantic import BaseModel
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
 from data_preprocessing.plan import read_plan
+from nnunet_tf.runtime.precision import Precision
 from nnunet_tf.training.settings import CHECKPOINT_NAME, SETTINGS_NAME, Job, TrainingSettings
 
 # What a resumed run may do otherwise than before.
 FREE_ON_RESUME = {
+    "precision",
     "epochs",
     "workers",
     "validate_every",
@@ -55,6 +57,11 @@ def check_resume(job: Job) -> None:
             f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
             f"give the same ones, or {remedy}"
         )
+
+
+def earlier_precision(job: Job) -> Precision | None:
+    """Returns the precision that the run in the model folder computes in, None where an older version left it out."""
+    return read_model(job.folder / SETTINGS_NAME, TrainingSettings, "train without --resume").precision
 
 
 def differences(before: TrainingSettings, now: TrainingSettings) -> list[str]:

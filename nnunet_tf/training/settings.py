@@ -13,6 +13,7 @@ from nnunet_tf.choices import Augmentation, FoldName
 from nnunet_tf.data.folds import Fold
 from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.runtime.precision import Precision
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 
 SETTINGS_NAME = "training.json"
@@ -21,6 +22,8 @@ CHECKPOINT_NAME = "checkpoint.npz"
 
 class TrainingSettings(Strict):
     """What a run was asked for, kept in the model folder. `batch_size` is that of one worker.
+
+    `precision` is what `amp` came to on the machine that the run began on, None before it is known.
 
     With `elastic` the run may have another number of workers than `workers`, which the other numbers are for.
     """
@@ -32,6 +35,7 @@ class TrainingSettings(Strict):
     batch_size: PositiveInt
     seed: int
     amp: bool
+    precision: Precision | None = None
     workers: PositiveInt
     network: NetworkSettings
     loss: LossSettings

@@ -36,7 +36,8 @@ class Validation:
                 raise_if_stopped()
                 counts[index] = self._score(index)
                 tracker.update(index + 1)
-        return summarize(self.cases, self.plan.scored, self.group.sum(counts))
+        summary = summarize(self.cases, self.plan.scored, self.group.sum(counts))
+        return summary.model_copy(update={"precision": keras.mixed_precision.dtype_policy().name})
 
     def _score(self, index: int) -> np.ndarray:
         name = self.cases[index]
