@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from data_preprocessing.blas import one_thread
 from data_preprocessing.memory import free_memory
 from data_preprocessing.scheduler import Job, Outcome, Result, run_jobs, worth_processes
 
@@ -54,4 +55,6 @@ def run_small_jobs(jobs: Sequence[Job[Result]], files: Iterable[Path], backend: 
         yield from backend.run(jobs)
     else:
         for job in jobs:
-            yield Outcome(job.name, result=job.function(*job.arguments))
+            with one_thread():
+                result = job.function(*job.arguments)
+            yield Outcome(job.name, result=result)

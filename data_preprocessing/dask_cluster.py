@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from data_preprocessing.blas import use_one_thread
 from data_preprocessing.errors import UserError
 from data_preprocessing.scheduler import Job, Outcome, Result
 
@@ -122,6 +123,7 @@ class DaskCluster:
 
 def do(name: str, function: Callable[..., Result], arguments: tuple) -> Outcome[Result]:
     """Returns the outcome of one job; runs on a worker."""
+    use_one_thread()
     try:
         return Outcome(name, result=function(*arguments))
     except UserError as error:

@@ -9,13 +9,15 @@ from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from data_preprocessing.blas import use_one_thread
 from data_preprocessing.errors import UserError
 
 Result = TypeVar("Result")
 
 BYTES_WORTH_PROCESSES = 64 * 2**20  # of compressed files: about as long as starting two processes
 QUEUE_PER_WORKER = 2  # handed over, so that a worker that ends a small case finds the next one there
-PRELOADED = ["data_preprocessing.pipeline"]  # imported once, then every worker starts with it
+# Imported once, then every worker starts with it, NumPy and SciPy included: `use_one_thread` limits what is loaded.
+PRELOADED = ["data_preprocessing.pipeline"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
     context.set_forkserver_preload(PRELOADED)
     waiting = sorted(jobs, key=lambda job: -job.memory)
     running: dict[Future, Job[Result]] = {}
-    with ProcessPool(max_workers=max(1, min(workers, len(jobs))), context=context) as pool:
+    size = max(1, min(workers, len(jobs)))
+    with ProcessPool(max_workers=size, context=context, initializer=use_one_thread) as pool:
         try:
             while waiting or running:
                 while (job := _next_that_fits(waiting, list(running.values()), workers, memory)) is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from data_preprocessing.backend import Backend
+from data_preprocessing.blas import one_thread
 from data_preprocessing.errors import UserError
 from data_preprocessing.scheduler import Job, Outcome, Result, count_failed
 from nnunet_tf.evaluation.summary import Failure
@@ -54,6 +55,8 @@ def _here(jobs: Sequence[Job[Result]]) -> Iterator[Outcome[Result]]:
     """In this very process: starting others would take longer than the work."""
     for job in jobs:
         try:
-            yield Outcome(job.name, result=job.function(*job.arguments))
+            with one_thread():
+                result = job.function(*job.arguments)
+            yield Outcome(job.name, result=result)
         except UserError as error:
             yield Outcome(job.name, failure=str(error), user_error=True)
