@@ -9,34 +9,30 @@ import psutil
 import tensorflow as tf
 
 from nnunet_tf.benchmark.report import Machine
+from nnunet_tf.runtime import onednn
 from nnunet_tf.runtime.command_line import available_cores
+from nnunet_tf.runtime.processor import read_processor
 
 PACKAGES = ("keras", "numpy", "nvidia-dali-cuda120", "horovod")
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
-PROCESSOR_FILE = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> Machine:
     """Returns the machine that this process runs on."""
     gpus = tf.config.get_visible_devices("GPU")
     gpu = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
+    processor = read_processor()
     return Machine(
-        processor=processor_name(_text(PROCESSOR_FILE)) or platform.processor() or platform.machine(),
+        processor=processor.name,
+        family=processor.family,
+        model=processor.model,
+        instruction_set=onednn.instruction_set(processor.flags),
+        onednn=onednn.is_enabled(),
         cores=available_cores(),
         memory_bytes=psutil.virtual_memory().total,
         gpu=gpu,
         driver=driver_version(_text(DRIVER_FILE)) if gpu else None,
     )
-
-
-def processor_name(cpuinfo: str) -> str | None:
-    """Returns the model name in the text of /proc/cpuinfo, None where there is none.
-
-    >>> processor_name("model name : Intel(R) Xeon(R)")
-    'Intel(R) Xeon(R)'
-    """
-    match = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return match.group(1).strip() if match else None
 
 
 def driver_version(text: str) -> str | None:

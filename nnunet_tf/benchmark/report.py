@@ -15,13 +15,29 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Machine(Strict):
-    """Processor, the cores this process may use, memory, and the GPU of this process with its driver, if any."""
+    """Processor, the cores this process may use, memory, and the GPU of this process with its driver, if any.
+
+    `family` and `model` are the processor's, as lscpu prints them. `instruction_set` is the highest that oneDNN uses,
+    and `onednn` whether TensorFlow computes with it. None where the report is of an older version.
+    """
 
     processor: str
+    family: int | None = None
+    model: int | None = None
+    instruction_set: str | None = None
+    onednn: bool | None = None
     cores: int
     memory_bytes: int
     gpu: str | None
     driver: str | None
+
+    def __str__(self) -> str:
+        """The GPU, or the processor with its class and what TensorFlow uses of it."""
+        if self.gpu:
+            return self.gpu
+        number = "" if self.family is None else f" family {self.family} model {self.model}"
+        library = "" if self.onednn is None else f", oneDNN {self.instruction_set if self.onednn else 'off'}"
+        return f"{self.processor}{number}, {self.cores} cores{library}"
 
 
 class Latency(Strict):

@@ -83,7 +83,7 @@ def _title(report: Report) -> str:
     words = [f"{settings.mode} {settings.dim}D{network}, patch {patch} x {settings.channels}"]
     words += [f"batch {settings.batch_size}", f"{counted(settings.workers, 'worker')}"]
     words += [settings.precision, *["XLA"] * settings.xla]
-    return f"{', '.join(words)}; {settings.data} data; {machine.gpu or f'{machine.processor}, {machine.cores} cores'}"
+    return f"{', '.join(words)}; {settings.data} data; {machine}"
 
 
 def _flat(model: BaseModel) -> Iterator[tuple[str, object]]:

@@ -13,6 +13,7 @@ import numpy as np
 from nnunet_tf.launch.ranks import local_size, started_by_launcher
 from nnunet_tf.launch.workers import Launch, start
 from nnunet_tf.runtime.command_line import available_cores
+from tests.benchmarks.machine import print_machine
 
 MEBIBYTE = 2**20
 
@@ -39,6 +40,7 @@ def measure(options: argparse.Namespace) -> None:
     from nnunet_tf.runtime.device import start_tensorflow
 
     start_tensorflow("cpu", amp=False, threads=max(1, available_cores() // local_size()))
+    print_machine()
     from nnunet_tf.training.distributed import join_group
 
     shapes = gradient_shapes(options.features)

@@ -13,6 +13,7 @@ import SimpleITK
 from PIL import Image
 
 from data_preprocessing.volume_io import read_image
+from tests.benchmarks.machine import print_machine
 
 SIDE = 20_000
 SHAPE = (512, 512, 600)
@@ -29,6 +30,7 @@ def measure(path: Path) -> None:
 
 def main() -> None:
     """Writes and reads both."""
+    print_machine()
     processes = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         picture, volume = Path(folder) / "a.png", Path(folder) / "a.mha"

@@ -20,6 +20,7 @@ from data_preprocessing.task import load_task
 from nnunet_tf.choices import Augmentation
 from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.runtime.device import start_tensorflow
+from tests.benchmarks.machine import print_machine
 
 LABELS = {0: "background", 1: "organ"}
 UNTIMED_STEPS = 2  # the first traces the step; meanwhile batches are made that cost the next steps nothing
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     options = parser.parse_args()
     start_tensorflow("cpu", options.amp)
+    print_machine()
     for scenario in SCENARIOS:
         with tempfile.TemporaryDirectory() as name:
             names = write_shards(Path(name), scenario)

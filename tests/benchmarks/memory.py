@@ -14,6 +14,7 @@ import numpy as np
 from data_preprocessing.task import load_task
 from data_preprocessing.topology import plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
+from tests.benchmarks.machine import print_machine
 from tests.benchmarks.step import training_step
 
 TASK = "01"
@@ -43,6 +44,7 @@ def main() -> None:
 def measure(amp: bool, batch: int, encoder: str) -> None:
     """Makes the steps and prints the peak."""
     runtime = start_tensorflow("cpu", amp)
+    print_machine()
     from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
 

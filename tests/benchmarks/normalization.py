@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnunet_tf.runtime.device import start_tensorflow
+from tests.benchmarks.machine import print_machine
 
 SHAPES = ((40, 56, 40, 32), (20, 28, 20, 64), (10, 14, 10, 128), (5, 7, 5, 256))
 SLOPE = 0.01
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     options = parser.parse_args()
     start_tensorflow("auto", amp=False)
+    print_machine()
     for precision in ("float32", "bfloat16"):
         for shape in SHAPES:
             shape = (options.batch, *shape)

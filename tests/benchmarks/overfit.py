@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from tests.benchmarks.machine import print_machine
+
 ROOT = Path(__file__).resolve().parents[2]
 SPACING_MM = 1.5
 SMALLEST_ML = 5.0
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write; else a temporary folder")
     parser.add_argument("--epochs", type=int, default=24, help="of 50 steps")
     options = parser.parse_args()
+    print_machine()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="overfit_"))
     write_dataset(folder / "data" / "Task94_CT", options.scan, options.labels)
     copy, truth = folder / "copy", folder / "truth"

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from nnunet_tf.inference.postprocessing import Postprocessing, apply
+from tests.benchmarks.machine import print_machine
 
 COARSENESS = 8  # voxels a side of what the blobs are made of
 SPECKLES = 500_000
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=(600, 512, 512), help="z y x, multiples of 8")
     parser.add_argument("--classes", type=int, default=41)
     options = parser.parse_args()
+    print_machine()
     labels = segmentation(options.shape, options.classes)
     foreground = np.count_nonzero(labels) / labels.size
     before = peak_gib()

@@ -25,6 +25,7 @@ from data_preprocessing.prepare import place, prepare_image
 from data_preprocessing.resample import LINEAR, PlaneResampler, resampled_shape
 from data_preprocessing.task import load_task
 from data_preprocessing.volume_io import Volume
+from tests.benchmarks.machine import print_machine
 
 TASK = "03"
 SPACING = (0.9, 0.8, 0.8)  # (z, y, x) of the scan, mm
@@ -53,6 +54,7 @@ def measure_prediction(options: argparse.Namespace) -> None:
     from nnunet_tf.runtime.device import start_tensorflow
 
     start_tensorflow("cpu", amp=False)
+    print_machine()
     from nnunet_tf.inference.ensemble import Ensemble, Member, Wanted
 
     plan = liver_plan(options.classes)

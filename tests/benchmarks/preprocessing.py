@@ -18,6 +18,7 @@ from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.pipeline import preprocess_case
 from data_preprocessing.plan import make_plan
 from data_preprocessing.task import load_task
+from tests.benchmarks.machine import print_machine
 
 SPACING_BEFORE, SPACING_AFTER = (0.9, 0.9, 1.2), (1.5, 0.8, 0.8)  # (x, y, z) of the file; (z, y, x) of the plan
 LARGE_CT = (512, 512, 600)
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=(64, 128, 256, 512), help="cubes, then the large CT")
     parser.add_argument("--no-large", action="store_true", help="leave out the CT of 512 x 512 x 600")
     options = parser.parse_args()
+    print_machine()
     shapes = [(size,) * 3 for size in options.sizes] + ([] if options.no_large else [LARGE_CT])
     for shape in shapes:
         with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ import numpy as np
 
 from data_preprocessing.topology import plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
+from tests.benchmarks.machine import print_machine
 from tests.benchmarks.step import CLASSES, PATCH, SPACING, our_network, training_step
 
 # The first that is found in an operation's name, such as StatefulPartitionedCall/unet_3d_1/encoder0_norm0_1/mul:Mul.
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     runtime = start_tensorflow("auto", options.amp)
+    print_machine()
     import tensorflow as tf
 
     topology = plan_topology(PATCH, SPACING, [32, 64, 128, 256])

@@ -8,6 +8,7 @@ from scipy import ndimage
 from skimage.transform import resize
 
 from data_preprocessing.resample import CUBIC, axis_operator, resample
+from tests.benchmarks.machine import print_machine
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--target", type=int, nargs=3, default=(600, 400, 400), help="z y x")
     parser.add_argument("--runs", type=int, default=2)
     options = parser.parse_args()
+    print_machine()
     random = np.random.default_rng(0)
     volume = ndimage.gaussian_filter(random.normal(size=options.source).astype(np.float32), 1.5)
     ratios = []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.machine import print_machine
 from tests.benchmarks.phantom_shards import write_shards
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--steps", type=int, default=5)
     options = parser.parse_args()
+    print_machine()
     with tempfile.TemporaryDirectory(prefix="same_answer_") as name:
         folder = Path(name)
         data = ["--task", options.task, "--shards", options.shards] if options.task else write_shards(folder)

@@ -16,6 +16,7 @@ import numpy as np
 from nnunet_tf.evaluation.case import load_pair, score_case
 from nnunet_tf.evaluation.options import ScoringOptions
 from nnunet_tf.evaluation.structures import class_structures
+from tests.benchmarks.machine import print_machine
 
 SHAPE = (512, 512, 600)
 SPACING = (0.75, 0.75, 1.0)
@@ -26,6 +27,7 @@ RADII = (15, 160)  # voxels
 def main() -> None:
     """Prints the seconds of reading, of Dice and volumes, and of the surface measures on top."""
     argparse.ArgumentParser(description=main.__doc__).parse_args()
+    print_machine()
     names = class_structures({0: "background"} | {number: f"organ {number}" for number in range(1, CLASSES + 1)})
     with tempfile.TemporaryDirectory() as folder:
         prediction, truth = Path(folder) / "prediction.nii.gz", Path(folder) / "truth.nii.gz"

@@ -14,6 +14,7 @@ from data_preprocessing.open_dataset import open_dataset  # noqa: E402
 from data_preprocessing.pipeline import preprocess, preprocess_case  # noqa: E402
 from data_preprocessing.plan import make_plan  # noqa: E402
 from data_preprocessing.task import load_task  # noqa: E402
+from tests.benchmarks.machine import print_machine  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--task", default="04")
     options = parser.parse_args()
+    print_machine()
     lap("importing the libraries", START)
     config = load_task(options.task)
     start = time.perf_counter()

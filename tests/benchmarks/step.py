@@ -12,6 +12,7 @@ import numpy as np
 
 from data_preprocessing.topology import Topology, plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
+from tests.benchmarks.machine import print_machine
 
 PATCH = (40, 56, 40)
 CLASSES = 3
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
     runtime = start_tensorflow("auto", options.amp)
+    print_machine()
     topology = plan_topology(PATCH, SPACING, [options.features * 2**stage for stage in range(4)])
     steps = {"ours": training_step(our_network(topology)), "stock": training_step(stock_network(topology))}
     random = np.random.default_rng(0)

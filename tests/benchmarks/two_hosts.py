@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.machine import print_machine
 from tests.benchmarks.phantom_shards import write_shards
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--runs", nargs="+", choices=("fixed", "elastic"), default=["fixed", "elastic"])
     parser.add_argument("--steps", type=int, default=400, help="steps an epoch of the elastic run")
     options = parser.parse_args()
+    print_machine()
     with tempfile.TemporaryDirectory(prefix="two_hosts_") as name:
         folder = Path(name)
         words = [*write_shards(folder), "--device", "cpu", "--batch-size", 1, "--validate-every", 0]

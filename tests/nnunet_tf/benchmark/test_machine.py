@@ -11,6 +11,7 @@ def test_this_machine_is_described():
     machine = describe_machine()
     assert machine.processor
     assert machine.memory_bytes == psutil.virtual_memory().total
+    assert machine.instruction_set in str(machine)
     assert (machine.gpu is None) == (not tf.config.get_visible_devices("GPU"))
 
 
