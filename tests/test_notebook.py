@@ -36,7 +36,7 @@ def executed(committed, folder):
     (place,) = [index for index, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
     shorter = f"folder = Path({str(folder)!r})\ncases = 8\nepochs = 2"
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(shorter))
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
+    NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": NOTEBOOK.parent}}).execute()
     return notebook
 
 
