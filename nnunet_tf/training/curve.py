@@ -11,7 +11,7 @@ from data_preprocessing.files import atomic_path, write_text
 
 METRICS_NAME = "metrics.jsonl"
 PICTURE_NAME = "progress.png"
-DICE_MEMORY = 0.9  # of the moving average that decides which epoch was best (nnU-Net v2, "pseudo Dice")
+DICE_MEMORY = 0.9  # per epoch, of the moving average that decides which epoch was best (nnU-Net v2, "pseudo Dice")
 
 
 class EpochMetrics(BaseModel):
@@ -36,26 +36,32 @@ class EpochMetrics(BaseModel):
 
 @dataclass(frozen=True)
 class Best:
-    """The best validation so far, by the moving average of the mean Dice, and the latest average."""
+    """The best validation so far, by the moving average of the mean Dice; the latest validation and its average."""
 
     epoch: int
     average_dice: float
+    latest_epoch: int
     latest_average: float
 
 
 def best_epoch(history: Sequence[EpochMetrics]) -> Best | None:
-    """Returns which validated epoch was best; None before the first. The first average is the first Dice itself."""
+    """Returns which validated epoch was best; None before the first.
+
+    The first average is the first Dice itself. A validation `n` epochs after the last one weighs the average before it
+    by 0.9 ** n, so that the average looks back over as many epochs however seldom they are validated.
+    """
     best: Best | None = None
     for metrics in history:
         if metrics.mean_dice is None:
             continue
         latest = metrics.mean_dice
         if best is not None:
-            latest = DICE_MEMORY * best.latest_average + (1 - DICE_MEMORY) * latest
+            memory = DICE_MEMORY ** (metrics.epoch - best.latest_epoch)
+            latest = memory * best.latest_average + (1 - memory) * latest
         if best is None or latest >= best.average_dice:
-            best = Best(metrics.epoch, latest, latest)
+            best = Best(metrics.epoch, latest, metrics.epoch, latest)
         else:
-            best = Best(best.epoch, best.average_dice, latest)
+            best = Best(best.epoch, best.average_dice, metrics.epoch, latest)
     return best
 
 

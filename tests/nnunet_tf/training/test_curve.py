@@ -31,10 +31,45 @@ def test_without_a_validation_no_epoch_is_best():
     assert best_epoch(history(None, None)) is None
 
 
-def test_the_average_starts_at_the_first_dice_and_remembers_nine_tenths():
-    best = best_epoch(history(0.5, None, 0.9))
-    assert best.epoch == 2
-    assert best.average_dice == pytest.approx(0.9 * 0.5 + 0.1 * 0.9)
+def validated_every(epochs, *scores):
+    """A history whose every so many epochs end with a validation."""
+    return history(*(score for each in scores for score in (*[None] * (epochs - 1), each)))
+
+
+@pytest.mark.parametrize("gap", [1, 2, 3, 10])
+def test_the_average_starts_at_the_first_dice_and_remembers_nine_tenths_an_epoch(gap):
+    best = best_epoch(validated_every(gap, 0.5, 0.9))
+    assert best.epoch == 2 * gap - 1
+    assert best.average_dice == pytest.approx(0.9**gap * 0.5 + (1 - 0.9**gap) * 0.9)
+
+
+@pytest.mark.parametrize("gap", [1, 4, 10])
+def test_epochs_between_validations_count_as_if_they_had_the_next_ones_dice(gap):
+    scores = [0.3, 0.5, 0.4, 0.7, 0.2]
+    average = scores[0]
+    for score in scores[1:]:
+        for _ in range(gap):  # nnU-Net's average, an epoch at a time
+            average = 0.9 * average + 0.1 * score
+    assert best_epoch(validated_every(gap, *scores)).latest_average == pytest.approx(average)
+
+
+def test_validations_need_not_be_equally_far_apart():
+    best = best_epoch(history(0.5, None, None, 0.9, None, 0.7))
+    expected = 0.9**3 * 0.5 + (1 - 0.9**3) * 0.9
+    assert best.latest_average == pytest.approx(0.9**2 * expected + (1 - 0.9**2) * 0.7)
+
+
+FALLING = (0.50, 0.80, 0.90, 0.88, 0.85, 0.82, 0.80, 0.78, 0.76, 0.74)
+
+
+def test_a_run_that_gets_worse_keeps_an_epoch_near_its_best_validation_not_its_last():
+    assert best_epoch(validated_every(10, *FALLING)).epoch == 39  # of 0.88, an epoch of 0.90 before it
+
+
+def test_patience_ends_a_run_that_gets_worse():
+    falling = validated_every(10, *FALLING)
+    stops = [end for end in range(1, len(falling) + 1) if out_of_patience(falling[:end], 30)]
+    assert stops[0] == 70
 
 
 def test_one_lucky_validation_is_not_best_for_long():
