@@ -19,8 +19,8 @@ def make_loss(settings: LossSettings, regions: Sequence[Sequence[int]] | None = 
     """Returns the loss of a network's outputs, a function to a float32 scalar: 0 is perfect.
 
     It takes a list of logits `(N, *spatial, channels)`, full resolution first, and class indices `(N, *patch)`, and is
-    the mean over the outputs, weighted by 2^-level, with every second (fourth, ...) voxel of the target where an output
-    is smaller. The loss of one output is the mean cross-entropy, or focal loss, plus the soft Dice loss over each
+    the mean over the outputs, weighted by 2^-level. A smaller output is compared with the middle voxel of each block of
+    the target. The loss of one output is the mean cross-entropy, or focal loss, plus the soft Dice loss over each
     sample or, with `batch_dice`, over this worker's batch as one. With `adaptive` it is one of the two: the
     cross-entropy, and the Dice loss from where that is under 0.3 (NVIDIA's UNet Industrial, its program).
 
@@ -80,7 +80,13 @@ def _multi_hot(target: keras.KerasTensor, regions: Sequence[Sequence[int]]) -> k
 
 
 def _downsample(target: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-    steps = [
-        slice(None, None, size // wanted) for size, wanted in zip(target.shape[1:], logits.shape[1:-1], strict=True)
-    ]
-    return target[(slice(None), *steps)]
+    """Returns the middle voxel of each block of `target` that a voxel of `logits` covers; of an even block, the one
+    behind the middle (nnU-Net v2, `nearest-exact`).
+
+    Raises ValueError where a size of the target is no multiple of the output's.
+    """
+    sizes = [(size, wanted) for size, wanted in zip(target.shape[1:], logits.shape[1:-1], strict=True)]
+    if any(size % wanted for size, wanted in sizes):
+        raise ValueError(f"logits {tuple(logits.shape)}: no blocks of the target {tuple(target.shape)}")
+    steps = [size // wanted for size, wanted in sizes]
+    return target[(slice(None), *(slice(step // 2, None, step) for step in steps))]

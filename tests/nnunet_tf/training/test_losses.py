@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from scipy.optimize import check_grad
 from scipy.special import expit, log_expit, log_softmax
 
@@ -149,8 +150,55 @@ def test_deep_supervision_weighs_each_level_half_as_much_and_takes_every_second_
     logits, target = batch
     coarse = np.random.default_rng(1).normal(size=(3, 2, 3, 5, 3)).astype(np.float32)  # last axis not downsampled
     settings = LossSettings()
-    expected = (by_hand(logits, target, settings) + 0.5 * by_hand(coarse, target[:, ::2, ::2], settings)) / 1.5
+    expected = (by_hand(logits, target, settings) + 0.5 * by_hand(coarse, target[:, 1::2, 1::2], settings)) / 1.5
     np.testing.assert_allclose(make_loss(settings)([logits, coarse], target), expected, rtol=1e-5)
+
+
+def seen_target(target, steps):
+    """What of `target` `(N, *spatial)` an output smaller by `steps` is trained on: the only logits without a loss."""
+    coarse = [size // step for size, step in zip(target.shape[1:], steps, strict=True)]
+    logits = np.zeros((len(target), *coarse, int(target.max()) + 1), np.float32)
+    settings = LossSettings(loss="adaptive")  # cross-entropy alone: its gradient at 0 is least for the truth
+    _, gradient = loss_and_gradient(settings, logits, target)
+    return gradient.argmin(axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps"),
+    [
+        ((12, 20), (2, 2)),
+        ((24, 16), (4, 2)),
+        ((12, 8, 16), (1, 4, 4)),
+        ((18, 8, 6), (3, 2, 1)),
+        ((16, 32, 64), (4, 8, 16)),
+    ],
+)
+def test_a_coarser_level_is_trained_on_the_voxels_that_pillow_takes_for_the_nearest(shape, steps):
+    target = np.random.default_rng(0).integers(0, 3, (2, *shape)).astype(np.int32)
+    expected = target
+    for axis, step in enumerate(steps, start=1):  # an axis at a time, as rows of a picture
+        rows = np.moveaxis(expected, axis, 0)
+        picture = Image.fromarray(rows.reshape(len(rows), -1))
+        nearest = np.array(picture.resize((picture.width, len(rows) // step), Image.Resampling.NEAREST))
+        expected = np.moveaxis(nearest.reshape(-1, *rows.shape[1:]), 0, axis)
+    np.testing.assert_array_equal(seen_target(target, steps), expected)
+
+
+@pytest.mark.parametrize("step", [2, 4, 8])
+@pytest.mark.parametrize("dim", [2, 3])
+def test_an_object_stays_where_it_is_at_every_level(dim, step):
+    centre, side = 31.5, 64
+    grid = np.indices((side,) * dim)
+    ball = (np.square(grid - centre).sum(axis=0) <= 20**2).astype(np.int32)
+    coarse = seen_target(ball[np.newaxis], (step,) * dim)[0]
+    centroid = np.argwhere(coarse).mean(axis=0) * step + (step - 1) / 2  # in voxels of the ball
+    assert np.abs(centroid - centre).max() < 1  # half a voxel, and the steps of its surface
+
+
+def test_levels_that_are_no_blocks_of_the_target_are_refused(batch):
+    logits, target = batch
+    with pytest.raises(ValueError):
+        make_loss(LossSettings())([logits, logits[:, :3]], target)
 
 
 def test_a_model_of_unknown_batch_size_can_be_trained_with_it(batch):
