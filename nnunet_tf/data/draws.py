@@ -7,7 +7,7 @@ import numpy as np
 
 from data_preprocessing.defaults import axis_numbers
 from data_preprocessing.plan import Plan
-from nnunet_tf.data.parameters import draw_parameters, is_anisotropic
+from nnunet_tf.data.parameters import Parameters, draw_parameters, is_anisotropic
 from nnunet_tf.data.places import draw_places
 from nnunet_tf.data.regions import Regions, mirror_regions, source_regions
 from nnunet_tf.data.settings import BatchSettings
@@ -20,9 +20,10 @@ class Draws:
 
     `case`, its number; `start` and `shape`, the region of the volume that the patch is made from, voxels `(z, y, x)`;
     `warped`, whether it is resampled, and `warp`, with what: an affine matrix `(axes, axes + 1)` from the patch to the
-    region in `(x, y, z)`, corners of voxels being whole numbers. `noise`, deviation, `blur`, sigma a channel,
-    `coarse`, the size `(channels, axes)` each channel is sampled down to: 0 where not drawn. `brightness`, `contrast`,
-    `inverted_gamma`, `gamma`: 1 where not drawn. `offset`: 0 where not drawn. `mirror` `(axes,)`, int32, 1 where an
+    region in `(x, y, z)`, corners of voxels being whole numbers. `noise`, deviation, `blur` `(channels, axes)`, sigma,
+    `coarse` `(channels, axes)`, the size each channel is sampled down to: 0 where not drawn. `brightness`, `contrast`,
+    `inverted_gamma`, `gamma` `(channels,)`: 1 where not drawn. `offset`: 0 where not drawn. `changed`, whether any of
+    these is drawn. `mirror` `(axes,)`, int32, 1 where an
     axis is mirrored. For networks that see mirror images beyond the border, `start` and `shape` are what is
     read, and `order` `(3, longest)` and `lengths` `(3,)`, int32, say which of its voxels the region consists of along
     each axis (`mirror_regions`); for others `order` is empty.
@@ -41,6 +42,7 @@ class Draws:
     inverted_gamma: np.ndarray
     gamma: np.ndarray
     offset: np.ndarray
+    changed: np.ndarray
     mirror: np.ndarray
     order: np.ndarray
     lengths: np.ndarray
@@ -72,7 +74,7 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
     places = draw_places(volumes, patch, settings.steps_per_epoch, batch_size, volumes_a_batch, place_random)
     drawn = draw_parameters(patches, seen, len(plan.channels), settings.augmentation, parameter_random)
     before, behind = np.moveaxis(drawn.crop, -1, 0)
-    scale = drawn.scale[:, np.newaxis] * (1 - before - behind)
+    scale = drawn.scale * (1 - before - behind)
     # Whole voxels, towards the middle: what is left after a crop lies within the patch.
     shift = np.trunc((before - behind) / 2 * seen).astype(int)
     margin = (np.array(seen) - patch) // 2
@@ -88,13 +90,14 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
         warped=drawn.rotation.any(axis=1) | (scale != 1).any(axis=1),
         warp=warp_matrices(wanted, seen)[:, : plan.dim, np.r_[: plan.dim, 3]],
         noise=drawn.noise.astype(np.float32),
-        blur=drawn.blur.astype(np.float32),
+        blur=drawn.blur[..., -plan.dim :].astype(np.float32),
         brightness=drawn.brightness.astype(np.float32),
         contrast=drawn.contrast.astype(np.float32),
         coarse=coarse_sizes(drawn.low_resolution, seen)[..., -plan.dim :],
         inverted_gamma=drawn.inverted_gamma.astype(np.float32),
         gamma=drawn.gamma.astype(np.float32),
         offset=drawn.offset.astype(np.float32),
+        changed=changes_intensities(drawn),
         mirror=np.where(mirrored, drawn.mirror, 0)[:, -plan.dim :].astype(np.int32),
         order=order,
         lengths=wanted.shape,
@@ -102,6 +105,14 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
     by_step = (settings.steps_per_epoch, batch_size)
     values = {field.name: getattr(columns, field.name) for field in fields(columns)}
     return replace(columns, **{name: value.reshape(*by_step, *value.shape[1:]) for name, value in values.items()})
+
+
+def changes_intensities(drawn: Parameters) -> np.ndarray:
+    """Returns which patches draw a step that changes intensities, `(patches,)`."""
+    to_zero = (drawn.noise, drawn.blur, drawn.offset)
+    to_one = (drawn.brightness, drawn.contrast, drawn.low_resolution, drawn.inverted_gamma, drawn.gamma)
+    changes = [values != 0 for values in to_zero] + [values != 1 for values in to_one]
+    return np.any([each.reshape(len(each), -1).any(axis=1) for each in changes], axis=0)
 
 
 def warp_matrices(regions: Regions, patch: tuple[int, ...]) -> np.ndarray:

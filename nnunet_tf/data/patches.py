@@ -1,17 +1,19 @@
 """The DALI pipeline: reads the drawn regions of shards and makes patches of them, with nothing random but noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.data_node import DataNode
 
 from data_preprocessing.plan import Plan
+from nnunet_tf.data.draws import Draws
 from nnunet_tf.data.intensity import (
     add_noise,
     blur,
     change_brightness,
     change_contrast,
     change_gamma,
+    clear_outside,
     lower_resolution,
     shift_brightness,
 )
@@ -47,6 +49,7 @@ def patch_pipeline(files: ShardFiles, plan: Plan, noise_seed: int, gpu: bool) ->
         image, label = image.gpu(), label.gpu()
     image, label = fn.cast(image, dtype=types.FLOAT), fn.cast(label, dtype=types.INT32)
     image, label = warp(image, label, _drawn("warped"), _drawn("warp"), seen)
+    warped = image
     image = add_noise(image, _drawn("noise"), noise_seed)
     image = blur(image, _drawn("blur"), channels)
     image = change_brightness(image, _drawn("brightness"))
@@ -55,11 +58,29 @@ def patch_pipeline(files: ShardFiles, plan: Plan, noise_seed: int, gpu: bool) ->
     image = change_gamma(image, _drawn("inverted_gamma"), axes, inverted=True)
     image = change_gamma(image, _drawn("gamma"), axes, inverted=False)
     image = shift_brightness(image, _drawn("offset"))
+    masked = masked_channels(plan)
+    if masked:
+        image = clear_outside(image, warped, _drawn("changed"), masked, channels)
     image, label = mirror(image, label, _drawn("mirror"), axes)
     if seen != patch:
         first = [(seen[axis] - patch[axis]) // 2 for axis in range(axes)]
         label = fn.slice(label, first, patch, axes=tuple(range(axes)))
     return image, fn.squeeze(label, axes=[axes])
+
+
+def masked_channels(plan: Plan) -> list[int]:
+    """Returns the channels that the nonzero mask leaves at 0 outside the body."""
+    return [index for index, each in enumerate(plan.normalization) if plan.nonzero_mask and each.name == "z_score"]
+
+
+def input_names(plan: Plan, input_size: tuple[int, ...]) -> list[str]:
+    """Returns the fields of `Draws` that a pipeline for networks with that input takes; a case is a file."""
+    left_out = {"case"}
+    if input_size == plan.patch_size:  # nothing is mirrored beyond the border
+        left_out |= {"order", "lengths"}
+    if not masked_channels(plan):
+        left_out |= {"changed"}
+    return [field.name for field in fields(Draws) if field.name not in left_out]
 
 
 def _drawn(name: str) -> DataNode:

@@ -1,7 +1,7 @@
 """Shards to training batches: a DALI pipeline that applies what was drawn, as a `tf.data` dataset."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,12 @@ from nvidia.dali.plugin.tf.experimental import DALIDatasetWithInputs, Input
 from data_preprocessing.errors import UserError
 from data_preprocessing.plan import Plan
 from data_preprocessing.shards import image_path, label_path
-from nnunet_tf.data.draws import Draws, draw_epoch
-from nnunet_tf.data.patches import ShardFiles, patch_pipeline
+from nnunet_tf.data.draws import draw_epoch
+from nnunet_tf.data.patches import ShardFiles, input_names, patch_pipeline
 from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.data.volumes import read_volumes
 
 Batch = tuple[tf.Tensor, tf.Tensor]
-MIRROR_INPUTS = ("order", "lengths")  # for networks that see mirror images beyond the border
-INPUTS = tuple(field.name for field in fields(Draws) if field.name not in ("case", *MIRROR_INPUTS))  # a case is a file
 
 
 @dataclass(frozen=True)
@@ -93,12 +91,11 @@ class TrainingBatches:
             gpu=self.gpu,
             **executor,
         )
-        inputs = INPUTS if self.input_size == plan.patch_size else (*INPUTS, *MIRROR_INPUTS)
         seen, shape = ((settings.batch_size, *size) for size in (self.input_size, plan.patch_size))
         with tf.device("/gpu:0" if self.gpu else "/cpu:0"):
             dataset = DALIDatasetWithInputs(
                 pipeline,
-                input_datasets={name: self._input(getattr(draws, name)) for name in inputs},
+                input_datasets={name: self._input(getattr(draws, name)) for name in input_names(plan, self.input_size)},
                 output_shapes=((*seen, len(plan.channels)), shape),
                 output_dtypes=(tf.float32, tf.int32),
                 **executor,

@@ -4,15 +4,15 @@ import numpy as np
 from scipy import ndimage
 
 
-def change_contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Returns the distance from each channel's mean times `factor`, clipped to the channel's range."""
+def change_contrast(image: np.ndarray, factor: np.ndarray | float) -> np.ndarray:
+    """Returns the distance from each channel's mean times its `factor`, clipped to the channel's range."""
     axes = tuple(range(image.ndim - 1))
     mean = image.mean(axis=axes)
     return np.clip((image - mean) * factor + mean, image.min(axis=axes), image.max(axis=axes))
 
 
-def change_gamma(image: np.ndarray, exponent: float, inverted: bool) -> np.ndarray:
-    """Returns each channel, or its negative, to the power of `exponent` over its range; mean and deviation restored."""
+def change_gamma(image: np.ndarray, exponent: np.ndarray | float, inverted: bool) -> np.ndarray:
+    """Returns each channel, or its negative, to the power of its `exponent` over its range; statistics restored."""
     axes = tuple(range(image.ndim - 1))
     signed = -image if inverted else image
     low, span = signed.min(axis=axes), np.ptp(signed, axis=axes)
@@ -22,7 +22,7 @@ def change_gamma(image: np.ndarray, exponent: float, inverted: bool) -> np.ndarr
 
 
 def blur(image: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Returns each channel blurred by its `sigma`, in voxels; 0 leaves it."""
+    """Returns each channel blurred by its `sigma` `(channels, axes)`, in voxels; 0 leaves it."""
     return by_channel(image, sigma, blur_channel)
 
 
@@ -39,7 +39,7 @@ def by_channel(image, parameters, step):
 
 
 def blur_channel(volume, sigma):
-    return ndimage.gaussian_filter(volume, sigma, mode="mirror", radius=int(np.ceil(3 * sigma)))
+    return ndimage.gaussian_filter(volume, sigma, mode="mirror", radius=tuple(np.ceil(3 * sigma).astype(int)))
 
 
 def coarsen_channel(volume, size):

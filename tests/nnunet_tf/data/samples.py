@@ -49,7 +49,8 @@ def draw_always(monkeypatch: pytest.MonkeyPatch, **drawn: np.ndarray | float) ->
     """
 
     def parameters(patches: int, seen: tuple, channels: int, *_: object) -> Parameters:
-        shapes = {"rotation": (3,), "mirror": (3,), "crop": (3, 2), "blur": (channels,), "low_resolution": (channels,)}
+        shapes = {"rotation": (3,), "scale": (3,), "mirror": (3,), "crop": (3, 2), "blur": (channels, 3)}
+        shapes |= dict.fromkeys(("brightness", "contrast", "low_resolution", "inverted_gamma", "gamma"), (channels,))
         ones = ("scale", "brightness", "contrast", "low_resolution", "inverted_gamma", "gamma")
         return Parameters(
             **{

@@ -19,7 +19,7 @@ MIDDLE = Places(np.zeros(PATCHES, int), np.full((PATCHES, 3), 14))  # so that no
 ROUNDING = 1e-3
 RANDOM = np.random.default_rng(0)
 ROTATION = RANDOM.uniform(-0.5, 0.5, (PATCHES, 3))
-SCALE = RANDOM.uniform(0.7, 1.4, PATCHES)
+SCALE = RANDOM.uniform(0.7, 1.4, (PATCHES, 1))
 CROP = RANDOM.uniform(0, 0.3, (PATCHES, 3, 2))
 TURNS = np.arange(PATCHES)[:, np.newaxis] % 4 * [np.pi / 2, 0, 0]  # in plane
 

@@ -9,6 +9,7 @@ from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.data.volumes import read_volumes
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.nnunet_tf.data.samples import numbered_shards
+from tests.nnunet_tf.inference.samples import tiny_plan
 
 SETTINGS = BatchSettings(batch_size=8, steps_per_epoch=5, seed=3, augmentation="full")
 
@@ -80,6 +81,24 @@ def test_only_chosen_axes_of_the_volume_are_mirrored(volumes, plan, axes, axis_o
         replace(draws, mirror=0),
         replace(draw_epoch(volumes, turned, replace(settings, network=NetworkSettings()), 1, 0), mirror=0),
     )
+
+
+def test_a_flat_patch_reads_no_slice_more_than_it_has(tmp_path):
+    volumes = read_volumes(tmp_path, numbered_shards(tmp_path, (20, 40, 50), count=2))
+    flat = tiny_plan(3, patch_size=(8, 32, 32))
+    draws = draw_epoch(volumes, flat, replace(SETTINGS, steps_per_epoch=20), 1, epoch=0)
+    assert set(draws.shape[..., 0].flat) == {8}
+    assert len(set(draws.shape[..., 1].flat)) > 5
+    np.testing.assert_array_equal(draws.warp[..., 2, :], np.broadcast_to([0, 0, 1, 0], (*draws.warp.shape[:2], 4)))
+
+
+@pytest.mark.parametrize("augmentation", ["full", "basic", "crops", "flips", "none"])
+def test_a_patch_is_changed_where_it_draws_a_step_on_intensities(volumes, plan, augmentation):
+    settings = replace(SETTINGS, augmentation=augmentation, steps_per_epoch=20)
+    draws = draw_epoch(volumes, plan, settings, 1, epoch=0)
+    steps = [draws.noise > 0, draws.offset != 0, draws.blur.any(axis=(2, 3)), draws.coarse.any(axis=(2, 3))]
+    steps += [(getattr(draws, name) != 1).any(axis=2) for name in ("brightness", "contrast", "inverted_gamma", "gamma")]
+    np.testing.assert_array_equal(draws.changed, np.any(steps, axis=0))
 
 
 def test_coarse_sizes_are_the_rounded_share_of_the_patch():
