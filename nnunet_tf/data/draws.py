@@ -71,7 +71,8 @@ def draw_epoch(volumes: Volumes, plan: Plan, settings: BatchSettings, workers: i
     # One generator for each, so that the same patches are seen with and without augmentation.
     place_random, parameter_random = (np.random.default_rng((settings.seed, epoch, purpose)) for purpose in range(2))
     volumes_a_batch = (settings.volumes or settings.batch_size) * workers
-    places = draw_places(volumes, patch, settings.steps_per_epoch, batch_size, volumes_a_batch, place_random)
+    batches, first = settings.steps_per_epoch, epoch * patches
+    places = draw_places(volumes, patch, batches, batch_size, volumes_a_batch, first, place_random)
     drawn = draw_parameters(patches, seen, len(plan.channels), settings.augmentation, parameter_random)
     before, behind = np.moveaxis(drawn.crop, -1, 0)
     scale = drawn.scale * (1 - before - behind)

@@ -62,9 +62,9 @@ class TrainingBatches:
         """Yields the `steps_per_epoch` batches of epoch `number`, from `first_step` on: image float32
         `(N, *input_size, C)`, label int32 `(N, *patch)`.
 
-        A third of each global batch, at least one patch, is centred on a foreground voxel; the others lie anywhere in
-        the volume. Volumes smaller than the patch are padded with 0; where `settings.network` sees more than the patch,
-        with their mirror image.
+        Every third patch of a run is centred on a foreground voxel; the others lie anywhere in the volume. Volumes
+        smaller than the patch are padded with 0; where `settings.network` sees more than the patch, with their mirror
+        image.
         """
         batches = self._begun.pop(number, None) or self._begin(number, first_step)
         for step in range(first_step, self.settings.steps_per_epoch):

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnunet_tf.data.volumes import Volumes
 
-FOREGROUND_SHARE = 0.33  # of a global batch, centred on a foreground voxel (nnU-Net, Nature Methods 2021, methods)
+FOREGROUND_EVERY = 3  # patches, one is centred on a foreground voxel (nnU-Net, Nature Methods 2021, methods)
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,14 @@ def draw_places(
     batches: int,
     batch_size: int,
     batch_volumes: int,
+    first: int,
     random: np.random.Generator,
 ) -> Places:
     """Returns the places of `batches` times `batch_size` patches of size `patch` `(z, y, x)`.
 
     The patches of a batch come from `batch_volumes` cases, drawn by permutation, as many from each as can be.
-    A third of each batch, at least one patch, is centred on a foreground voxel, its class drawn uniformly, then the
-    voxel; the others lie anywhere in the volume.
+    A third of them, `on_foreground` counted from patch `first` of the run on, is centred on a foreground voxel, its
+    class drawn uniformly, then the voxel; the others lie anywhere in the volume.
     """
     drawn = draw_cases(len(volumes.names), batches, batch_volumes, random)
     case = drawn[:, np.arange(batch_size) * batch_volumes // batch_size].reshape(-1)
@@ -41,7 +42,7 @@ def draw_places(
     highest = lowest + np.maximum(margin, 0)
     start = random.integers(lowest, highest, endpoint=True)
     row = random.integers(volumes.foreground_rows[case])
-    forced = np.tile(on_foreground(batch_size), batches)
+    forced = on_foreground(first, batches * batch_size)
     for index in np.unique(case[forced]):
         samples = np.flatnonzero(forced & (case == index))
         voxels = volumes.foreground_voxels(index, row[samples])
@@ -63,11 +64,10 @@ def draw_cases(count: int, batches: int, batch_volumes: int, random: np.random.G
     return np.array(order[: batches * batch_volumes]).reshape(batches, batch_volumes)
 
 
-def on_foreground(batch_size: int) -> np.ndarray:
-    """Returns which patches of a global batch are centred on foreground, `(batch_size,)`, evenly spread over it.
+def on_foreground(first: int, count: int) -> np.ndarray:
+    """Returns which of `count` patches of a run, from patch `first` on, are centred on foreground, `(count,)`.
 
-    As in nnU-Net v2 the share is one of the global batch, so that it does not depend on the number of workers.
+    It is every third: a third of a run whatever the size of its batches and however many workers share them, and one
+    patch at least of every global batch of three or more.
     """
-    forced = max(1, round(batch_size * FOREGROUND_SHARE))
-    slots = np.arange(batch_size + 1) * forced // batch_size
-    return slots[1:] > slots[:-1]
+    return np.arange(first, first + count) % FOREGROUND_EVERY == 0

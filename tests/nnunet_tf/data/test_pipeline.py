@@ -72,12 +72,22 @@ def test_a_patch_is_a_piece_of_one_volume(tmp_path, plan, read_roi):
             np.testing.assert_array_equal(label, np.load(label_path(tmp_path, f"case_{case}"))[region][..., 0])
 
 
-@pytest.mark.parametrize(("batch_size", "forced"), [(2, 1), (6, 2), (9, 3)])
-def test_a_third_of_each_batch_at_least_one_is_centred_on_foreground(tmp_path, plan, batch_size, forced):
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (1, 2), (2, 1), (3, 1), (2, 4)])
+def test_a_third_of_the_patches_is_centred_on_foreground_at_every_batch_size_and_number_of_workers(
+    tmp_path, plan, batch_size, workers
+):
     names = numbered_shards(tmp_path, (64, 72, 64))  # so large that a patch elsewhere rarely holds the one voxel
-    for _, labels in epoch(tmp_path, plan, names, replace(PLAIN, batch_size=batch_size, steps_per_epoch=8)):
-        hits = labels.reshape(batch_size, -1).any(axis=1).sum()
-        assert forced <= hits <= forced + 2
+    steps, epochs = 24 // (batch_size * workers), 3
+    settings = replace(PLAIN, batch_size=batch_size, steps_per_epoch=steps)
+    hits = [
+        label.any()
+        for rank in range(workers)
+        for number in range(epochs)
+        for _, labels in epoch(tmp_path, plan, names, settings, Worker(rank, workers), number)
+        for label in labels
+    ]
+    assert len(hits) == 72
+    assert 24 <= sum(hits) <= 24 + 6
 
 
 def test_float16_shards_become_float32_batches(tmp_path, plan):
