@@ -15,15 +15,21 @@ from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN, check_format, check_length
+from data_preprocessing.checks.file_format import (
+    CONVERT_AGAIN,
+    COPY_AGAIN,
+    check_format,
+    check_length,
+    check_offset,
+    check_stated_bits,
+)
 from data_preprocessing.checks.finding import Finding, Row, refuse, unusable
 from data_preprocessing.checks.geometry import Grid, check_affine, check_header
+from data_preprocessing.nifti_header import correct_header, header_class, is_nifti, stated_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 GZIP_MAGIC = b"\x1f\x8b"
-HEADER_SIZES = tuple(size.to_bytes(4, order) for size in (348, 540) for order in ("little", "big"))
-SECOND_VERSION = HEADER_SIZES[2:]
-HEADER_BYTES = 540  # of NIfTI-2, the larger one
+HEADER_BYTES = 544  # of NIfTI-2, the larger one, with the flag after it
 GZIP_FORMAT = 31  # zlib's number for gzip with its checksum
 
 nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the checks tell what matters of it
@@ -70,7 +76,7 @@ def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
         raise unusable(path, Row.LISTING, f"cannot be read ({error.strerror})", "check the file") from None
     if not content:
         raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
-    if not content.startswith((GZIP_MAGIC, *HEADER_SIZES)):
+    if not (content.startswith(GZIP_MAGIC) or is_nifti(content)):
         raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file: neither gzip nor a NIfTI header", CONVERT_AGAIN)
     return _parse(path, undamaged(path, content, ".nii.gz", ".nii"))
 
@@ -104,14 +110,16 @@ def _decompress(path: Path, content: bytes) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
-    second_version = content.startswith(SECOND_VERSION)
-    kind = nib.Nifti2Image if second_version else nib.Nifti1Image
+    kind = nib.Nifti2Image if header_class(content) is nib.Nifti2Header else nib.Nifti1Image
     try:
         with warnings.catch_warnings(action="ignore"):  # checks tell what matters
-            header = kind.header_class(content[: kind.header_class.template_dtype.itemsize], check=False)
+            header = stated_header(content)
             refuse(path, *check_format(header))
+            content = correct_header(content)
             image: NiftiImage = kind.from_bytes(content)
             pixdim = np.array(header["pixdim"][1:4], np.float64)
+        refuse(path, *check_offset(stored(image).offset, kind.header_class.single_vox_offset))
+        refuse(path, *check_stated_bits(header, len(content) - stored(image).offset))
         expected = stored(image).offset + stored(image).dtype.itemsize * math.prod(image.shape)
         refuse(path, *check_length(len(content), expected))
     except (ImageFileError, HeaderDataError, WrapStructError, ValueError, OverflowError, OSError) as error:
@@ -125,9 +133,8 @@ def read_nifti_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
     try:
         with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
             start = stream.read(HEADER_BYTES)
-        second_version = start[:4] in SECOND_VERSION
-        kind, size = (nib.Nifti2Header, 540) if second_version else (nib.Nifti1Header, 348)
-        return kind(start[:size])
+        kind = header_class(start)
+        return kind(correct_header(start)[: kind.template_dtype.itemsize])
     except (OSError, EOFError, zlib.error, HeaderDataError, WrapStructError, ValueError):
         return None
 

@@ -76,7 +76,7 @@ def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, f
     Raises Unusable for more axes than these.
     """
     refuse(path, *file_format.check_axes(image.shape))
-    shape = spatial_shape(image) + (image.shape[file_format.AXES_OF_SPACE :] or (1,))
+    shape = (*spatial_shape(image), math.prod(image.shape[file_format.AXES_OF_SPACE :]))
     if not isinstance(image.dataobj, ArrayProxy):  # made in memory
         return np.asarray(image.dataobj).reshape(shape), 1.0, 0.0
     proxy = stored(image)

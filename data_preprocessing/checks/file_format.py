@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.spatialimages import HeaderDataError
 
@@ -10,12 +11,16 @@ from data_preprocessing.wording import counted
 
 COPY_AGAIN = "copy it again from its source"
 CONVERT_AGAIN = "convert it again from its source"
+SAVE_AS_ONE = "save both as one .nii.gz file"
 AXES_OF_SPACE = 3
+HIGHEST_AXES = 7  # of NIfTI
+QUATERNION_TOLERANCE = 5e-3  # of the length: two decimals for a number of the quaternion stay under it
 
 
 def check_format(header: Nifti1Header) -> list[Finding]:
     """All that keeps voxels from being made of a file with this header; the first finding may bring about others."""
-    return [*_check_magic(header), *_check_dimensions(header), *_check_voxel_type(header), *_check_scaling(header)]
+    checks = (_check_magic, _check_dimensions, _check_voxel_type, _check_scaling, _check_quaternion)
+    return [finding for check in checks for finding in check(header)]
 
 
 def _check_magic(header: Nifti1Header) -> list[Finding]:
@@ -23,11 +28,17 @@ def _check_magic(header: Nifti1Header) -> list[Finding]:
     magic = header["magic"].item()
     if magic == header.single_magic:
         return []
+    if magic == header.pair_magic:
+        problem = "not a valid NIfTI file by itself: a header whose voxels are in an .img file"
+        return [error(Row.NOT_NIFTI, problem, SAVE_AS_ONE)]
     return [error(Row.NOT_NIFTI, f"not a valid NIfTI file (magic string {magic!r})", CONVERT_AGAIN)]
 
 
 def _check_dimensions(header: Nifti1Header) -> list[Finding]:
-    """No axis, or one without a voxel."""
+    """No axis, more than NIfTI has, or one without a voxel."""
+    axes = int(header["dim"][0])
+    if axes > HIGHEST_AXES:
+        return [error(Row.NO_VOXELS, f"{axes} axes, where NIfTI has up to {HIGHEST_AXES}", CONVERT_AGAIN)]
     shape = header.get_data_shape()
     if min(shape, default=0) > 0:
         return []
@@ -55,6 +66,41 @@ def _check_scaling(header: Nifti1Header) -> list[Finding]:
     return [error(Row.INVALID_INTERCEPT, problem, "write the right intercept into the header")]
 
 
+def _check_quaternion(header: Nifti1Header) -> list[Finding]:
+    """A qform, where no sform is there to be used, whose quaternion is no rotation."""
+    if header["sform_code"] > 0 or header["qform_code"] <= 0:
+        return []
+    with np.errstate(over="ignore"):
+        length = float(np.linalg.norm([float(header[name]) for name in ("quatern_b", "quatern_c", "quatern_d")]))
+    if not math.isfinite(length) or is_near_rotation(length):
+        return []
+    problem = f"its qform is no rotation (b, c and d of its quaternion have length {length:g})"
+    return [error(Row.SINGULAR_AFFINE, problem, "write the right one into the header")]
+
+
+def is_near_rotation(length: float) -> bool:
+    """Returns whether `b, c, d` of this length are those of a unit quaternion, rounding aside."""
+    return length <= 1 + QUATERNION_TOLERANCE
+
+
+def check_offset(offset: int, smallest: int) -> list[Finding]:
+    """Voxels that begin within the header."""
+    if offset >= smallest:
+        return []
+    problem = f"its vox_offset is {offset}, and its header takes {smallest} bytes"
+    return [error(Row.NOT_NIFTI, problem, CONVERT_AGAIN)]
+
+
+def check_stated_bits(header: Nifti1Header, length: int) -> list[Finding]:
+    """A `bitpix` that contradicts the data type, in a file whose `length` bytes of voxels agree with it alone."""
+    stated, bits = int(header["bitpix"]), header.get_data_dtype().itemsize * 8
+    voxels = math.prod(header.get_data_shape())
+    if stated in (0, bits) or length != voxels * stated // 8 or length == voxels * bits // 8:
+        return []
+    problem = f"its header says {header.get_data_dtype()} voxels and {stated} bits a voxel"
+    return [error(Row.VOXEL_TYPE, problem, CONVERT_AGAIN)]
+
+
 def check_length(length: int, expected: int) -> list[Finding]:
     """Fewer bytes, uncompressed, than the header says; more do no harm."""
     if length >= expected:
@@ -64,8 +110,8 @@ def check_length(length: int, expected: int) -> list[Finding]:
 
 
 def check_axes(shape: tuple[int, ...]) -> list[Finding]:
-    """More axes of an image than three of space and one of channels."""
-    if len(shape) <= AXES_OF_SPACE + 1:
+    """More axes of an image than three of space and one of channels, but for axes of length 1 at the end."""
+    if math.prod(shape[AXES_OF_SPACE + 1 :]) == 1:
         return []
     return [error(Row.TOO_MANY_AXES, f"{len(shape)} axes, shape {shape}", "give 3D, or 4D with channels last")]
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from data_preprocessing.checks.file_format import SAVE_AS_ONE
 from data_preprocessing.checks.finding import Row, unusable
 from data_preprocessing.formats import dicom, itk, mgz, pictures
 from data_preprocessing.formats.stored import Stored
 from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage
 
 NIFTI_SUFFIX = ".nii.gz"
+PAIR_SUFFIXES = (".hdr", ".img")  # not read
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def suffix_of(path: Path) -> str:
         return path.suffix
     if path.suffix.lower() == dicom.SUFFIX:
         raise unusable(path, Row.NOT_NIFTI, "one file of a DICOM series", "give the folder that holds the series")
+    if path.suffix.lower() in PAIR_SUFFIXES:
+        raise unusable(path, Row.NOT_NIFTI, "one file of a NIfTI or Analyze pair (.hdr and .img)", SAVE_AS_ONE)
     raise unusable(path, Row.NOT_NIFTI, "not an image of a known kind", f"give {' '.join(SUFFIXES)} or a DICOM folder")
 
 
