@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from glob import escape
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
 from data_preprocessing.formats.table import SUFFIXES, case_name
 from data_preprocessing.label_values import values_in_files
+from data_preprocessing.series_names import name_series
 from data_preprocessing.task import StatedRegion, StatedRegions
 
 
@@ -125,7 +127,7 @@ def list_cases(path: Path) -> list[Case]:
     cases = [_case(path.parent, image, label) for image, label in entries if not image.name.startswith("._")]
     if not cases:
         raise unusable(path, Row.LISTING, "lists no training case", "add them under training")
-    return cases
+    return name_series(cases, [Path(commonpath([case.images[0].absolute().parent for case in cases]))])
 
 
 def image_files(listed: Path) -> tuple[Path, ...]:

@@ -114,6 +114,7 @@ def _in_memory(path: Path, stored: Stored) -> NiftiImage:
         raise unusable(path, Row.NO_VOXELS, f"no voxels, shape {stored.voxels.shape}", CONVERT_AGAIN)
     voxels = stored.voxels.astype(np.float32) if stored.voxels.dtype == np.float16 else stored.voxels
     kind = nib.Nifti1Image if max(voxels.shape) <= np.iinfo(np.int16).max else nib.Nifti2Image
-    image: NiftiImage = kind(voxels, stored.affine, extra={"geometry": stored.geometry}, dtype=voxels.dtype)
+    extra = {"geometry": stored.geometry, "modality": stored.modality}
+    image: NiftiImage = kind(voxels, stored.affine, extra=extra, dtype=voxels.dtype)
     image.header.set_xyzt_units("mm")
     return image

@@ -1,13 +1,15 @@
 """Images to predict, score or draw: what files, folders and lists of them stand for."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names
 from data_preprocessing.dataset import Case, split_suffix
-from data_preprocessing.formats.dicom import is_series
-from data_preprocessing.formats.table import SUFFIXES, case_name, is_image
+from data_preprocessing.formats.dicom import is_series, series_folders, without_localizers
+from data_preprocessing.formats.table import SUFFIXES, case_name, is_image, is_picture
+from data_preprocessing.series_names import name_series
 
 LIST_SUFFIX = ".txt"
 COMMENT = "#"  # first in a line of a list
@@ -16,7 +18,8 @@ COMMENT = "#"  # first in a line of a list
 def find_images(source: Path | Sequence[Path], channels: int, remedy: str = "correct the path") -> list[Case]:
     """Returns the cases to predict in `source`, sorted by name: image files, folders of them, lists (.txt) of both.
 
-    A folder that holds a DICOM series, and no image of another format, is one image. With several channels,
+    A folder that holds a DICOM series, and no image of another format but pictures, is one image; they are looked for
+    at any depth below a folder without images, and named by `name_series`. With several channels,
     `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case, whose first file stands for all. Raises UserError, ending
     in `remedy`, when there is none, or two of one name.
     """
@@ -31,14 +34,23 @@ def find_images(source: Path | Sequence[Path], channels: int, remedy: str = "cor
             cases.append(Case(name[:-5], _channels(path, known, channels)))
         elif not (_is_channel_suffix(name) and first in known):
             cases.append(Case(name, (path,)))
+    cases = name_series(cases, [root for each in sources for root in map(Path, _lines(each) or [str(each)])])
     refuse(Path(sources[0]), *check_names([case.name for case in cases]))
     return sorted(cases, key=lambda case: case.name)
 
 
 def _listed(source: Path, remedy: str) -> list[Path]:
     """The images that a path stands for."""
-    if source.suffix != LIST_SUFFIX or not source.is_file():
+    lines = _lines(source)
+    if lines is None:
         return _files(source, remedy)
+    return [path for line in lines for path in _files(Path(line), f"correct it in {source}")]
+
+
+def _lines(source: Path) -> list[str] | None:
+    """The paths in a list, None where `source` is none."""
+    if source.suffix != LIST_SUFFIX or not source.is_file():
+        return None
     try:
         lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -46,20 +58,39 @@ def _listed(source: Path, remedy: str) -> list[Path]:
     lines = [line for line in lines if line and line[0] != COMMENT]
     if not lines:
         raise unusable(source, Row.LISTING, "lists no image", "give one path a line")
-    return [path for line in lines for path in _files(Path(line), f"correct it in {source}")]
+    return lines
 
 
 def _files(source: Path, remedy: str) -> list[Path]:
     """The images in a folder, or the one that `source` is."""
     if source.is_dir():
-        found = [path for path in source.iterdir() if is_image(path)]
-        if not found and not is_series(source):
+        found = _images_in(source)
+        if not found:
             raise unusable(source, Row.LISTING, f"holds no image ({' '.join(SUFFIXES)}, DICOM)", remedy)
-        return found or [source]
+        return found
     if not source.is_file():
         raise unusable(source, Row.LISTING, "no such file or folder", remedy)
     case_name(source)
     return [source]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Image files and DICOM folders; what is passed over is told."""
+    found = [path for path in folder.iterdir() if is_image(path)]
+    files = [path for path in found if not path.is_dir()]
+    if not is_series(folder):
+        return found if files else without_localizers(_series_in(folder))
+    if all(is_picture(path) for path in files):
+        if files:
+            warnings.warn(f"{folder}: its pictures are passed over, as it holds a DICOM series", stacklevel=2)
+        return without_localizers(_series_in(folder))
+    warnings.warn(f"{folder}: the DICOM files beside its images are passed over", stacklevel=2)
+    return found
+
+
+def _series_in(folder: Path) -> list[Path]:
+    """The folders of series at any depth, but those called like a file of another format."""
+    return [path for path in series_folders(folder) if path == folder or is_image(path)]
 
 
 def _channels(first: Path, known: dict[Path, Path], channels: int) -> tuple[Path, ...]:

@@ -25,13 +25,15 @@ class Volume:
     """An image on its RAS+ grid.
 
     `array` is float32 `(z, y, x, channel)`, `spacing` mm `(z, y, x)`, `source` the file whose grid the volume came
-    from, `findings` what is odd about that grid: warnings.
+    from, `findings` what is odd about that grid: warnings. `modalities` are those that the files name, one per file,
+    in DICOM's terms; empty where a file names none.
     """
 
     array: np.ndarray
     spacing: tuple[float, float, float]
     source: NiftiImage
     findings: tuple[Finding, ...] = ()
+    modalities: tuple[str, ...] = ("",)
 
 
 def read_image(paths: tuple[Path, ...], finite: bool = True, channels: int | None = None) -> Volume:
@@ -47,7 +49,8 @@ def read_image(paths: tuple[Path, ...], finite: bool = True, channels: int | Non
     if len(paths) == 1:
         return volume
     others = [_channel_file(path, volume.source, finite, a_file) for path in paths[1:]]
-    return replace(volume, array=np.concatenate([volume.array, *others], axis=file_format.AXES_OF_SPACE))
+    array = np.concatenate([volume.array, *(voxels for voxels, _ in others)], axis=file_format.AXES_OF_SPACE)
+    return replace(volume, array=array, modalities=(*volume.modalities, *(modality for _, modality in others)))
 
 
 def volume_of(image: NiftiImage, name: str, finite: bool = True) -> Volume:
@@ -60,14 +63,21 @@ def volume_of(image: NiftiImage, name: str, finite: bool = True) -> Volume:
 
 def _volume(path: Path, image: NiftiImage, grid: geometry.Grid, finite: bool) -> Volume:
     findings = checked_grid(path, grid)
-    return Volume(_oriented_voxels(path, image, finite), spacing_zyx(image.affine), _without_voxels(image), findings)
+    voxels, source = _oriented_voxels(path, image, finite), _without_voxels(image)
+    return Volume(voxels, spacing_zyx(image.affine), source, findings, (stated_modality(image),))
 
 
-def _channel_file(path: Path, first: NiftiImage, finite: bool, channels: int | None) -> np.ndarray:
+def stated_modality(image: NiftiImage) -> str:
+    """Returns the modality that the file of an image named, in DICOM's terms, or an empty string."""
+    return str(image.extra.get("modality", ""))
+
+
+def _channel_file(path: Path, first: NiftiImage, finite: bool, channels: int | None) -> tuple[np.ndarray, str]:
+    """Voxels and modality of a further file of a case."""
     image = with_channels(path, load_image(path), channels)
     grids = (spatial_shape(image), image.affine, spatial_shape(first), first.affine)
     refuse(path, *geometry.check_channel_grid(*grids))
-    return _oriented_voxels(path, image, finite)
+    return _oriented_voxels(path, image, finite), stated_modality(image)
 
 
 def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, float]:

@@ -22,13 +22,14 @@ from data_preprocessing.checks.voxels import (
     check_finite,
     check_hounsfield,
     check_label_values,
+    check_modality,
     label_numbers,
     measure,
 )
 from data_preprocessing.dataset import Case
 from data_preprocessing.image_file import open_image, with_channels
 from data_preprocessing.task import Dimensions
-from data_preprocessing.volume_io import stored_channels, stored_label
+from data_preprocessing.volume_io import stated_modality, stored_channels, stored_label
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _check_image(path: Path, names: tuple[str, ...]) -> FileReport:
     findings += check_finite(intensities)
     for channel in intensities:
         findings += check_constant(channel) + check_hounsfield(channel)
+        findings += check_modality(channel.channel, stated_modality(image))
     return FileReport(findings, usable, count)
 
 

@@ -59,6 +59,7 @@ class Row(IntEnum):
     DICOM_SERIES = 52  # error: a slice is missing, several series in a folder, slices that do not fit; warning: a tilt
     UNREADABLE = 57  # error: of another format than NIfTI, and damaged or not supported
     LOSSY_LABEL = 58  # error: a JPEG does not keep numbers
+    OTHER_MODALITY = 59  # warning: a DICOM file of another modality than its channel's
 
 
 @dataclass(frozen=True, kw_only=True)

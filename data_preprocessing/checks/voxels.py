@@ -1,5 +1,6 @@
 """Checks of voxel values: intensities of an image, numbers of a label."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +12,12 @@ LABEL_TOLERANCE = 1e-3  # float labels this close to an integer are that integer
 HIGHEST_RESCALED = 1.0  # Hounsfield units of air are -1000, of bone over 1000: nothing of a body fits under 1
 VALUES_LISTED = 5  # of undeclared labels in one line
 EXPORT = "export the labels as 0, 1, 2, ..."
+MODALITY_WORDS = {
+    "CT": re.compile("ct|cta|cbct|cect|ncct|ldct"),
+    "MR": re.compile(r"\w*mri?|t1\w*|t2\w*|flair|adc|dwi|swi|pdw?"),
+    "PT": re.compile("pet|pt|suv"),
+}  # what channels are called
+SCANNERS = (*MODALITY_WORDS, "US", "CR", "DX", "MG", "XA", "NM")  # secondary captures (OT, SC) may be of any
 PART = 2**20  # voxels looked at in one go, so that no second volume is needed
 
 
@@ -63,6 +70,21 @@ def check_hounsfield(intensities: Intensities) -> list[Finding]:
 def is_ct(channel: str) -> bool:
     """Returns whether the name of a channel says that its values are Hounsfield units."""
     return channel.strip().upper() == "CT"
+
+
+def check_modality(channel: str, stated: str) -> list[Finding]:
+    """A file of another modality, `stated` in DICOM's terms or empty, than the name of its channel tells."""
+    expected = _modality_of(channel)
+    if not (expected and stated) or stated == expected or stated not in SCANNERS:
+        return []
+    problem = f"its modality is {stated}, where channel {channel} is {expected}"
+    return [warning(Row.OTHER_MODALITY, problem, "make sure that it is the scan meant")]
+
+
+def _modality_of(channel: str) -> str:
+    """The modality, in DICOM's terms, that the name of a channel tells, or an empty string."""
+    words = re.split(r"[^a-z0-9]+", channel.lower())
+    return next((name for name, pattern in MODALITY_WORDS.items() if any(map(pattern.fullmatch, words))), "")
 
 
 def check_label_values(voxels: np.ndarray) -> list[Finding]:

@@ -16,14 +16,16 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class Stored:
     """Voxels `(i, j, k)` or `(i, j, k, channel)` and their affine (4, 4), mm, RAS+.
 
-    `geometry` is what its writer needs to put a result on exactly that grid, `findings` what is odd about the file. Of
-    a file only looked at, the voxels are all 0 and take no memory: shape and type count.
+    `geometry` is what its writer needs to put a result on exactly that grid, `findings` what is odd about the file,
+    `modality` the scanner that it names, in DICOM's terms: CT, MR, PT. Of a file only looked at, the voxels are all 0
+    and take no memory: shape and type count.
     """
 
     voxels: np.ndarray
     affine: np.ndarray
     geometry: object = None
     findings: tuple[Finding, ...] = ()
+    modality: str = ""
 
 
 def no_voxels(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -57,7 +57,7 @@ def suffix_of(path: Path) -> str:
         return NIFTI_SUFFIX if path.name.endswith(NIFTI_SUFFIX) else ".nii"
     if path.suffix.lower() in _by_suffix():
         return path.suffix
-    if path.suffix.lower() == dicom.SUFFIX:
+    if dicom.is_dicom(path):
         raise unusable(path, Row.NOT_NIFTI, "one file of a DICOM series", "give the folder that holds the series")
     if path.suffix.lower() in PAIR_SUFFIXES:
         raise unusable(path, Row.NOT_NIFTI, "one file of a NIfTI or Analyze pair (.hdr and .img)", SAVE_AS_ONE)

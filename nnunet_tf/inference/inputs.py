@@ -9,7 +9,14 @@ import numpy as np
 
 from data_preprocessing.checks.finding import Finding, Row, warning
 from data_preprocessing.checks.geometry import check_slices
-from data_preprocessing.checks.voxels import Intensities, check_constant, check_finite, check_hounsfield, measure
+from data_preprocessing.checks.voxels import (
+    Intensities,
+    check_constant,
+    check_finite,
+    check_hounsfield,
+    check_modality,
+    measure,
+)
 from data_preprocessing.dataset import Case
 from data_preprocessing.formats.table import is_picture
 from data_preprocessing.image_file import read_header
@@ -84,6 +91,8 @@ def _checked(volume: Volume, paths: Sequence[Path], plans: Sequence[Plan]) -> Vo
             findings.append(_fill(channel, plan.normalization[index].name == "ct").at(path))
             intensities = measure(name, channel)
         findings += [found.at(path) for found in _check_values(intensities)]
+        stated = volume.modalities[index if len(paths) > 1 else 0]
+        findings += [found.at(path) for found in check_modality(name, stated)]
     return replace(volume, findings=tuple(findings))
 
 
