@@ -150,10 +150,19 @@ def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "content"
-        what = first["msg"].removeprefix("Value error, ")  # pydantic's, before what our own checks say
-        raise UserError(f"{path}: {where}: {what}; {remedy}") from None
+        raise UserError(f"{path}: {_first_problem(error)}; {remedy}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """The field and what is wrong with it; the version of the format, where it is another one, explains all else."""
+    problems = error.errors()
+    first = next((problem for problem in problems if problem["loc"] == ("format",)), problems[0])
+    if first["loc"] == ("format",) and first["type"] == "literal_error":
+        return f"format: is {first['input']!r}, and this version of the program reads {first['ctx']['expected']}"
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # our own checks, which name the fields that they compare
+        return (f"{where}: " if where else "") + first["msg"].removeprefix("Value error, ")
+    return f"{where or 'content'}: {first['msg']}"
 
 
 def file_record(path: Path) -> FileRecord:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import PositiveFloat, model_validator
 
 from data_preprocessing.task import NormalizationName, Strict
 
@@ -18,13 +18,15 @@ class Normalization(Strict):
     low: float | None = None
     high: float | None = None
     mean: float | None = None
-    std: float | None = None
+    std: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Normalization":
         numbers = (self.low, self.high, self.mean, self.std)
         if (self.name == "ct") != (None not in numbers):
             raise ValueError("low, high, mean and std belong to ct, and ct needs them all")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) must be under high ({self.high:g})")
         return self
 
 

@@ -2,19 +2,20 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from data_preprocessing.dataset import Dataset
 from data_preprocessing.dataset_rules import ct_intensities, needs_nonzero_mask, normalization_name, target_spacing
 from data_preprocessing.defaults import AXES
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, write_model
+from data_preprocessing.files import read_model, validated, write_model
 from data_preprocessing.fingerprint import Fingerprint
 from data_preprocessing.network_planner import plan_for_dataset
 from data_preprocessing.normalize import Normalization
-from data_preprocessing.task import Dimensions, Strict, TaskConfig, TrainingDefaults
+from data_preprocessing.plan_checks import check_plan, known_axis_order, rising_from_background
+from data_preprocessing.task import Dimensions, Strict, TaskConfig, TaskNumber, TrainingDefaults
 from data_preprocessing.topology import Topology, plan_topology
 
 PLAN_NAME = "plan.json"
@@ -24,8 +25,8 @@ class Region(Strict):
     """A structure with an output of its own: the union of `classes`, indices of the plan's; predicted as `value`."""
 
     name: str
-    classes: tuple[int, ...]
-    value: int = Field(description="label number in predictions")
+    classes: tuple[PositiveInt, ...] = Field(min_length=1)
+    value: PositiveInt = Field(description="label number in predictions")
 
 
 class Plan(Strict):
@@ -39,21 +40,26 @@ class Plan(Strict):
     """
 
     format: Literal[1] = 1
-    task: str
+    task: TaskNumber
     dataset: str
     dim: Dimensions
-    channels: tuple[str, ...]
-    classes: tuple[str, ...]
-    label_values: tuple[int, ...]
-    axis_order: tuple[int, int, int]
-    patch_size: tuple[int, ...]
-    spacing: tuple[float, ...]
+    channels: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...] = Field(min_length=2)
+    label_values: Annotated[tuple[int, ...], AfterValidator(rising_from_background)]
+    axis_order: Annotated[tuple[int, int, int], AfterValidator(known_axis_order)]
+    patch_size: tuple[PositiveInt, ...]
+    spacing: tuple[PositiveFloat, ...]
     normalization: tuple[Normalization, ...]
     nonzero_mask: bool
     topology: Topology
     training: TrainingDefaults
     regions: tuple[Region, ...] = ()
     config_hash: str = Field(description="of the task config, and of what was filled in where it is null")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        check_plan(self)
+        return self
 
     @property
     def foreground(self) -> tuple[str, ...]:
@@ -116,27 +122,31 @@ def make_plan(config: TaskConfig, dataset: Dataset, dim: Dimensions, fingerprint
     uses_mask = config.nonzero_mask
     if uses_mask is None:
         uses_mask = "nonzero_mask" in missing and needs_nonzero_mask(_known(fingerprint))
-    plan = Plan(
-        task=config.task,
-        dataset=config.dataset,
-        dim=dim,
-        channels=dataset.channels,
-        classes=tuple(dataset.labels.values()),
-        label_values=tuple(dataset.labels),
-        axis_order=axis_order,
-        patch_size=network[0],
-        spacing=spacing[-dim:],
-        normalization=tuple(
-            _normalization(config, channel, index, fingerprint) for index, channel in enumerate(dataset.channels)
+    patch_size, topology = network
+    plan = validated(
+        dataset.folder,
+        "correct dataset.json or the config",
+        lambda: Plan(
+            task=config.task,
+            dataset=config.dataset,
+            dim=dim,
+            channels=dataset.channels,
+            classes=tuple(dataset.labels.values()),
+            label_values=tuple(dataset.labels),
+            axis_order=axis_order,
+            patch_size=patch_size,
+            spacing=spacing[-dim:],
+            normalization=tuple(
+                _normalization(config, channel, index, fingerprint) for index, channel in enumerate(dataset.channels)
+            ),
+            nonzero_mask=uses_mask,
+            topology=topology,
+            training=config.training,
+            regions=_regions(config, dataset),
+            config_hash="",
         ),
-        nonzero_mask=uses_mask,
-        topology=network[1],
-        training=config.training,
-        regions=_regions(config, dataset),
-        config_hash="",
     )
-    # The hash of a config without regions, for nnU-Net, mirrored along all axes is that of older versions, which knew
-    # nothing else.
+    # Of a config without regions, for nnU-Net, mirrored along all axes the hash is that of versions that knew no other.
     unused: dict[str, bool | dict[str, bool]] = {}
     if not plan.regions:
         unused["regions"] = True

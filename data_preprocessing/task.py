@@ -106,6 +106,9 @@ class StatedTopology(Strict):
             raise ValueError(f"its strides divide by {factors}, the patch {list(patch)} is not a multiple of that")
 
 
+TaskNumber = Annotated[str, Field(pattern=r"^\d{2,3}$")]
+
+
 class StatedRegion(Strict):
     """A structure that is predicted as a whole, such as a tumour with all its parts. 0, the background, is in none."""
 
@@ -133,7 +136,7 @@ class TaskConfig(Strict):
     those of the two in-plane axes, `(y, x)` where the slices are axial. What is null is filled in from the fingerprint.
     """
 
-    task: Annotated[str, Field(pattern=r"^\d{2,3}$")]
+    task: TaskNumber
     dataset: Annotated[str, Field(min_length=1, description="folder of the data set under --data")]
     patch_size_3d: tuple[PositiveInt, PositiveInt, PositiveInt] | None
     spacing_3d: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None

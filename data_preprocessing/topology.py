@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_preprocessing.task import Strict
+from data_preprocessing.task import StatedTopology
 
 MAX_DOWNSAMPLINGS = 5
 SMALLEST_SPLIT = 8  # an axis shorter than this is not halved
@@ -15,12 +15,8 @@ RESIDUAL_BLOCKS = (1, 3, 4, 6)
 RESIDUAL_DECODER_CONVOLUTIONS = 1
 
 
-class Topology(Strict):
-    """One entry a stage, the highest resolution first; `strides[0]` is all ones."""
-
-    strides: tuple[tuple[int, ...], ...]
-    kernels: tuple[tuple[int, ...], ...]
-    features: tuple[int, ...]
+class Topology(StatedTopology):
+    """The stages of a U-Net as a plan has them; axes in network order."""
 
     @property
     def downsampling(self) -> list[int]:

@@ -1,0 +1,60 @@
+"""What must hold between the fields of a plan; each check raises ValueError, naming the field."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_preprocessing.plan import Plan
+
+
+def known_axis_order(axes: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Returns `axes`, which must be 0, 1 and 2 in some order."""
+    if sorted(axes) != [0, 1, 2]:
+        raise ValueError(f"{list(axes)} must name each of the axes 0, 1 and 2 once")
+    return axes
+
+
+def rising_from_background(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns label numbers, which must begin with 0, the background, and rise."""
+    if not values or values[0] != 0:
+        raise ValueError(f"{list(values)} must begin with 0, the background")
+    if any(second <= first for first, second in pairwise(values)):
+        raise ValueError(f"{list(values)} must rise: each label number is there once, none is negative")
+    return values
+
+
+def check_plan(plan: "Plan") -> None:
+    """Raises ValueError where two fields of a plan contradict each other."""
+    for name, found, wanted, reason in (
+        ("patch_size", plan.patch_size, plan.dim, f"axes in a {plan.dim}D network"),
+        ("spacing", plan.spacing, plan.dim, f"axes in a {plan.dim}D network"),
+        ("normalization", plan.normalization, len(plan.channels), "channels"),
+        ("label_values", plan.label_values, len(plan.classes), "classes"),
+    ):
+        if len(found) != wanted:
+            raise ValueError(f"{name}: has {len(found)} entries, and there are {wanted} {reason}")
+    refuse_repeats("classes", plan.classes)
+    try:
+        plan.topology.check_patch(plan.patch_size)
+    except ValueError as error:
+        raise ValueError(f"topology: {error}") from None
+    _check_regions(plan)
+
+
+def _check_regions(plan: "Plan") -> None:
+    refuse_repeats("regions: name", [region.name for region in plan.regions])
+    refuse_repeats("regions: value", [region.value for region in plan.regions])
+    for region in plan.regions:
+        unknown = [index for index in region.classes if index >= len(plan.classes)]
+        if unknown:
+            raise ValueError(f"regions: {region.name}: there are no classes {unknown}, only {len(plan.classes)}")
+        refuse_repeats(f"regions: {region.name}: classes", region.classes)
+
+
+def refuse_repeats(what: str, values: Iterable[Hashable]) -> None:
+    """Raises ValueError, beginning with `what`, where a value is there twice."""
+    repeated = [value for value, times in Counter(values).items() if times > 1]
+    if repeated:
+        raise ValueError(f"{what}: {repeated[0]!r} is there twice")
