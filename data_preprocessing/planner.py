@@ -51,7 +51,8 @@ class PlannedConfig:
     def training_command(self) -> str:
         """The command that trains what was planned."""
         encoder = " --encoder residual" if self.encoder == "residual" else ""
-        return f"python train.py --task {self.config.task}{encoder}"
+        whole = " --fold all" if len(self.fingerprint.cases) == 1 else ""  # which cannot be split
+        return f"python train.py --task {self.config.task}{encoder}{whole}"
 
 
 def task_number(name: str) -> str:

@@ -54,7 +54,7 @@ class Row(IntEnum):
     NO_FOREGROUND = 45  # error where no case has any; single cases without are fine
     MEMORY = 48  # warning at prediction: a case may take more than is free
     LISTING = 49  # error: dataset.json is malformed, or lists a file that is not there; warning: a wrong numTraining
-    FEW_CASES = 50  # error: fewer than cross-validation has folds
+    FEW_CASES = 50  # error: fewer than cross-validation has folds; warning: a single one
     LISTED_TWICE = 51  # warning: a case listed again, or for testing too; error: two cases of one name
     DICOM_SERIES = 52  # error: a slice is missing, several series in a folder, slices that do not fit; warning: a tilt
     UNREADABLE = 57  # error: of another format than NIfTI, and damaged or not supported

@@ -50,11 +50,13 @@ def check_count(stated: object, listed: Sequence[int]) -> list[Finding]:
 
 
 def check_folds(cases: int, folds: int) -> list[Finding]:
-    """Fewer cases than cross-validation has folds."""
+    """Fewer cases than cross-validation has folds; of a single case none can be made, and training needs none."""
     if cases >= folds:
         return []
     problem = f"{counted(cases, 'training case')} cannot be split into {folds} folds"
-    return [error(Row.FEW_CASES, problem, "add cases, or make fewer folds with --nfolds")]
+    if cases == 1:
+        return [warning(Row.FEW_CASES, problem, "train on it with train.py --fold all")]
+    return [error(Row.FEW_CASES, problem, f"add cases, or make fewer folds with --nfolds, at most {cases}")]
 
 
 def check_classes(found: Collection[frozenset[int]], names: Mapping[int, str]) -> list[Finding]:

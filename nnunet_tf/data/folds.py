@@ -7,6 +7,7 @@ from sklearn.model_selection import KFold
 
 from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
+from data_preprocessing.wording import counted
 from nnunet_tf.choices import FoldName
 
 SPLIT_SEED = 12345  # the same folds as nnU-Net and NVIDIA's
@@ -29,7 +30,10 @@ def split(cases: Sequence[str], fold: FoldName, folds: int = FOLDS) -> Fold:
     if isinstance(fold, str):
         return Fold(tuple(names), ())
     if len(cases) < folds:
-        raise UserError(f"{len(cases)} cases cannot be split into {folds} folds; add cases, or use fewer with --nfolds")
+        fewer = f"make fewer folds with --nfolds {len(cases)}, or " if len(cases) > 1 else ""
+        raise UserError(
+            f"{counted(len(cases), 'case')} cannot be split into {folds} folds; {fewer}train on all with --fold all"
+        )
     if fold >= folds:
         raise UserError(f"--fold {fold}: there are {folds} folds, 0 to {folds - 1}, and all; choose one of them")
     splits = list(KFold(folds, shuffle=True, random_state=SPLIT_SEED).split(names))

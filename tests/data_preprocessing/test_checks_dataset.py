@@ -116,13 +116,25 @@ def test_resource_files_of_macos_are_handled_whether_they_are_counted_or_not(sam
     assert sample.check() == []
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [2, 4])
 def test_fewer_cases_than_folds_are_an_error_and_refused_by_the_split(sample, count):
     sample.describe(cases=CASES[:count])
     (finding,) = sample.check()
     assert (finding.level, finding.row, finding.file) == ("error", Row.FEW_CASES, str(sample.description))
-    with refused("", "cannot be split into 5 folds"):
+    assert "--nfolds" in finding.remedy
+    with refused("", f"cannot be split into 5 folds.*--nfolds {count}"):
         folds.split(CASES[:count], 0)
+    assert folds.split(CASES[:count], 0, count).training
+
+
+def test_a_single_case_is_a_warning_and_can_be_learnt_but_not_split(sample):
+    sample.describe(cases=CASES[:1])
+    (finding,) = sample.check()
+    assert (finding.level, finding.row) == ("warning", Row.FEW_CASES)
+    for count in (2, 5):
+        with refused("", "cannot be split.*--fold all"):
+            folds.split(CASES[:1], 0, count)
+    assert folds.split(CASES[:1], "all") == folds.Fold(("a",), ())
 
 
 def test_the_folds_are_those_of_training():
