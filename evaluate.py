@@ -118,9 +118,7 @@ def pool(options: argparse.Namespace) -> None:
     _make_folders(options)
     result = pool_folds(options.cross_validation, options.worst)
     print_evaluation(f"{counted(len(result.cases), 'case')} of all folds, mean ± deviation", result)
-    rows = {**result.folds.classes, "mean": result.folds.all_classes}
-    numbers = [[each.mean, each.deviation, *each.folds] for each in rows.values()]
-    print_folds("Folds", list(rows), numbers)
+    print_folds("Folds", result.folds)
     _write(options, result)
 
 

@@ -35,6 +35,7 @@ def main() -> None:
     from data_preprocessing.errors import UserError
     from data_preprocessing.scans import find_images
     from nnunet_tf.inference.inputs import check_headers, part_of
+    from nnunet_tf.inference.model_folder import PREDICTIONS_NAME
     from nnunet_tf.inference.models import gather
     from nnunet_tf.inference.outputs import Outputs, check_output
 
@@ -51,7 +52,7 @@ def main() -> None:
         )
         return
     home = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
-    folder = options.output or (home / "predictions" if home else None)
+    folder = options.output or (home / PREDICTIONS_NAME if home else None)
     if folder is None:
         raise UserError("--output: name a folder, as packages and several models have none of their own")
     outputs = Outputs(folder, plan, options.save_probabilities, options.save_uncertainty)

@@ -79,7 +79,7 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
 
     earlier = earlier_precision(job) if options.resume else None
     runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla, earlier)
-    from nnunet_tf.evaluation.tables import print_summary
+    from nnunet_tf.evaluation.tables import print_validation
     from nnunet_tf.training.distributed import agree_on_precision, check_same_device, join_group, loss_in_one_line
     from nnunet_tf.training.run import train
 
@@ -93,7 +93,7 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
         summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:
-            print_summary(f"Validation on {counted(len(summary.cases), 'case')}", summary)
+            print_validation(f"Validation Dice of {counted(len(summary.cases), 'case')}", summary)
         print(f"Model in {job.folder}")
 
 
@@ -103,11 +103,8 @@ def _cross_validate(job: "Job", resume: bool) -> None:
     from nnunet_tf.training.cross_validation import cross_validate
 
     result = cross_validate(job, sys.argv, resume, leads=rank() == 0)
-    if result is None:
-        return
-    scores = [*result.classes.values(), result.all_classes]
-    rows = [(each.mean, each.deviation, *each.folds) for each in scores]
-    print_folds(f"Cross-validation of {job.plan.name}", [*result.classes, "all classes"], rows)
+    if result is not None:
+        print_folds(f"Cross-validation of {job.plan.name}", result)
 
 
 @contextmanager
@@ -137,14 +134,19 @@ def _kept(job: "Job", options: argparse.Namespace) -> Iterator[None]:
 
 def make_job(options: argparse.Namespace) -> "Job":
     """Returns what the command line asks for; raises UserError when the shards or the run to resume do not fit."""
+    from data_preprocessing.errors import UserError
     from data_preprocessing.plan import folder_name
     from data_preprocessing.shards import check_config, open_shards
     from data_preprocessing.task import load_task
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.model_folder import model_folder
-    from nnunet_tf.training.resume import check_resume
+    from nnunet_tf.launch.ranks import joins_elastic_run
+    from nnunet_tf.training.cross_validation import check_folds, jobs_of_folds
+    from nnunet_tf.training.existing_model import check_model_folder
     from nnunet_tf.training.settings import Job
 
+    if options.resume and options.overwrite:
+        raise UserError("--overwrite: starts over, and --resume goes on; leave one of them out")
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)
     shards = options.shards / name
@@ -157,9 +159,12 @@ def make_job(options: argparse.Namespace) -> "Job":
     check_config(shards, manifest, config, remedy)
     folder = model_folder(options.results, name, options.fold)
     fold = split(manifest.cases, options.fold, options.nfolds)
-    job = Job(shards, folder, plan, fold, training_settings(options, config))
-    if options.resume and not options.cross_validate:
-        check_resume(job)
+    job = Job(shards, folder, plan, fold, training_settings(options, config), manifest.case_checksums())
+    if options.cross_validate:
+        check_folds(jobs_of_folds(job, manifest.cases), options.resume, options.overwrite)
+    else:
+        # An elastic run takes in workers when its model folder has filled already.
+        check_model_folder(job, options.resume, options.overwrite or joins_elastic_run())
     return job
 
 

@@ -9,16 +9,17 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
 from data_preprocessing.formats.table import is_picture
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
+from data_preprocessing.plan_checks import refuse_repeats
 from data_preprocessing.task import TaskConfig
 
 MANIFEST_NAME = "manifest.json"
@@ -63,6 +64,27 @@ class Manifest(BaseModel):
     cases: list[str]
     files: dict[str, FileRecord]
 
+    @model_validator(mode="after")
+    def _lists_all_files(self) -> Self:
+        refuse_repeats("cases", self.cases)
+        listed = {path.name for case in self.cases for path in shard_paths(Path(), case)}
+        for name in sorted(listed ^ self.files.keys()):
+            raise ValueError(f"files: {name} {'is missing' if name in listed else 'is of none of the cases'}")
+        return self
+
+    def case_checksums(self) -> dict[str, str]:
+        """Returns one SHA-256 per case, over those of its shard files."""
+        return {case: self._checksum(case) for case in self.cases}
+
+    def _checksum(self, case: str) -> str:
+        names = [path.name for path in shard_paths(Path(), case)]
+        return hashlib.sha256("".join(self.files[name].sha256 for name in names).encode()).hexdigest()
+
+
+def shard_paths(folder: Path, case: str) -> list[Path]:
+    """Returns the paths of a case's arrays: image, label, foreground voxels."""
+    return [path(folder, case) for path in (image_path, label_path, foreground_path)]
+
 
 def image_path(folder: Path, case: str) -> Path:
     """Returns the path of a case's image shard."""
@@ -99,8 +121,8 @@ def write_case(
     write_array(image_path(folder, record.name), image.astype(shard_type, copy=False))
     write_array(label_path(folder, record.name), label[..., np.newaxis])
     write_array(foreground_path(folder, record.name), foreground_table(label, seed))
-    paths = [path(folder, record.name) for path in (image_path, label_path, foreground_path)]
-    complete = record.model_copy(update={"files": {path.name: file_record(path) for path in paths}})
+    files = {path.name: file_record(path) for path in shard_paths(folder, record.name)}
+    complete = record.model_copy(update={"files": files})
     write_model(record_path(folder, record.name), complete)
     return complete
 
@@ -146,6 +168,8 @@ def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     manifest = read_model(folder / MANIFEST_NAME, Manifest, remedy)
     if manifest.config_hash != plan.config_hash:
         raise UserError(f"{folder}: plan.json and manifest.json come from different configs; {remedy}")
+    if not manifest.cases:
+        raise UserError(f"{folder / MANIFEST_NAME}: cases: lists none; {remedy}")
     for name, record in manifest.files.items():
         if not _all_there(folder, {name: record}):
             raise UserError(f"{folder / name}: missing or of the wrong size; {remedy}")

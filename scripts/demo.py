@@ -35,7 +35,7 @@ def main() -> None:
     shards, results = ["--shards", folder / "shards"], ["--results", folder / "results"]
     _run("-m", "data_preprocessing.phantom", "--output", data / DATASET, "--cases", options.cases)
     _run("preprocess.py", "--task", "00", "--data", data, *shards)
-    training = ["--amp", "--deep-supervision", *shlex.split(options.training_options)]
+    training = ["--overwrite", "--amp", "--deep-supervision", *shlex.split(options.training_options)]
     _run("train.py", "--task", "00", *shards, *results, *training)
     _run("predict.py", "--task", "00", "--data", data, *results, "--amp", "--tta")
     scores, labels = folder / "scores.json", data / DATASET / "labelsTs"

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,6 +39,11 @@ def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base,
     np.testing.assert_allclose(losses(model), losses(alone), rtol=1e-4)
 
 
+def contents(home):
+    """The bytes of all files below a folder, by path."""
+    return {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
 def test_all_folds_are_trained_and_tabled_and_finished_ones_only_read_again(base, tmp_path):
     words = [*base, *SHORT, "--results", tmp_path, "--nfolds", 2, "--cross-validate"]
     done = run_well("train.py", *words)
@@ -49,10 +55,14 @@ def test_all_folds_are_trained_and_tabled_and_finished_ones_only_read_again(base
     assert set(folds[0]["cases"]).isdisjoint(folds[1]["cases"])
     assert len(folds[0]["cases"]) + len(folds[1]["cases"]) == 6
     weights = (home / "fold_0" / "model.weights.h5").stat().st_mtime_ns
-    (home / "fold_1" / "checkpoint.npz").unlink()  # as if it had been stopped before its first epoch
+    assert table["last"]["all_classes"]["folds"] == [fold["last"]["mean_dice"] for fold in folds]
+    shutil.rmtree(home / "fold_1")  # as if it had been stopped before its first epoch
     run_well("train.py", *words, "--resume")
     assert (home / "fold_0" / "model.weights.h5").stat().st_mtime_ns == weights
     assert (home / "fold_1" / "checkpoint.npz").exists()
+    before = contents(home)
+    refused(run("train.py", *words), str(home / "fold_0"), "--overwrite")
+    assert contents(home) == before
 
 
 def test_mixed_precision_is_float32_without_bfloat16_instructions_and_kept_on_resuming(base, tmp_path, monkeypatch):
@@ -89,7 +99,8 @@ def test_a_model_of_all_cases_is_trained_from_another_ones_weights(base, small_d
     places = ["--data", small_data, "--results", tmp_path]
     run_well("predict.py", "--task", base[1], "--fold", "all", "--checkpoint", "last", *places)
     assert len(list((model / "predictions").iterdir())) == 2
-    refused(run("train.py", *base, *SHORT, "--results", tmp_path, "--pretrained", tmp_path), "no trained model")
+    again = [*base, *SHORT, "--results", tmp_path, "--overwrite"]
+    refused(run("train.py", *again, "--pretrained", tmp_path), "no trained model")
 
 
 def test_training_stops_when_out_of_patience(base, tmp_path):
@@ -117,7 +128,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(ba
     model = tmp_path / "task90_3d" / "fold_0"
     before = (model / "model.weights.h5").read_bytes()
     huge = ["--norm", "none", "--optimizer", "sgd", "--learning-rate", "1e30", "--warmup-steps", 0]
-    done = run("train.py", *words, *huge, "--scheduler", "none")
+    done = run("train.py", *words, *huge, "--scheduler", "none", "--overwrite")
     assert done.status == 2
     assert "no longer a number" in done.err.splitlines()[-1]
     assert (model / "model.weights.h5").read_bytes() == before

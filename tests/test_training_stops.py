@@ -126,7 +126,7 @@ def test_a_stop_before_the_first_epoch_leaves_an_older_run_and_does_not_take_it_
     run_well("train.py", *words, "--epochs", 1, "--steps-per-epoch", 2)
     model = tmp_path / "task90_3d" / "fold_0"
     before = arrays(model / "checkpoint.npz")
-    process = start(*words, "--epochs", 1, "--steps-per-epoch", 100_000)
+    process = start(*words, "--epochs", 1, "--steps-per-epoch", 100_000, "--overwrite")
     read_until(process.stderr, "Training")
     said = end(process, signal.SIGTERM)
     assert said[-1] == f"train.py: stopped; no epoch was finished; {model} keeps the older run"
@@ -137,7 +137,7 @@ def test_two_runs_do_not_write_into_one_folder(base, start, tmp_path):
     process = start(*base, "--results", tmp_path, "--epochs", 500, "--steps-per-epoch", 2)
     model = tmp_path / "task90_3d" / "fold_0"
     wait_for_epochs(process, model, 1)
-    refused(run("train.py", *base, *SHORT, "--results", tmp_path), str(model), "another train.py")
+    refused(run("train.py", *base, *SHORT, "--results", tmp_path, "--overwrite"), str(model), "another train.py")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130

@@ -1,13 +1,13 @@
 """Defect or none: whole images told apart by the highest probability in them."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.errors import UserError
+from data_preprocessing.files import read_model
 from data_preprocessing.scheduler import Job
 from data_preprocessing.volume_io import load_label, read_image
 from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
@@ -44,6 +44,10 @@ class Confusion(BaseModel):
     accuracy: float
 
 
+class OutputNames(RootModel[list[str]]):
+    """`outputs.json`: what the fourth axis of the probabilities stands for."""
+
+
 class Detection(BaseModel):
     """All images, and the confusion table over the thresholds; `failed` tells which could not be scored."""
 
@@ -65,11 +69,10 @@ def detect(
     label.
     """
     home = predictions / PROBABILITIES
+    remedy = "predict with --save-probabilities 4d"
     if not (home / OUTPUTS_NAME).is_file():
-        raise UserError(
-            f"{home}: holds no probabilities as --detection needs them; predict with --save-probabilities 4d"
-        )
-    names = json.loads((home / OUTPUTS_NAME).read_text(encoding="utf-8"))
+        raise UserError(f"{home}: holds no probabilities as --detection needs them; {remedy}")
+    names = read_model(home / OUTPUTS_NAME, OutputNames, remedy).root
     # Of classes the first is the background; regions have none.
     first = 1 if len(names) > 1 and names[0] == class_names(predictions, labels).get(0) else 0
     pairs = pair_files(home, labels)

@@ -7,10 +7,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model
 from nnunet_tf.evaluation.dice import Summary
 from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.summary import Evaluation, evaluation
+from nnunet_tf.evaluation.validation_scores import ValidationScores, read_validation
 from nnunet_tf.inference.model_folder import VALIDATION_NAME, fold_folders
 
 
@@ -22,11 +22,20 @@ class FoldScores(BaseModel):
     folds: list[float | None]
 
 
-class CrossValidation(BaseModel):
-    """Dice of every fold, a class and over all classes."""
+class DiceOfFolds(BaseModel):
+    """Dice of every fold, by class and over all classes."""
 
     classes: dict[str, FoldScores]
     all_classes: FoldScores
+
+
+class CrossValidation(DiceOfFolds):
+    """Dice of the best epoch of every fold, and of its last, where all folds know theirs.
+
+    The best epoch was chosen by the cases that it is scored on, so its Dice is a little too high; the last's is not.
+    """
+
+    last: DiceOfFolds | None = None
 
 
 class PooledEvaluation(Evaluation):
@@ -37,10 +46,19 @@ class PooledEvaluation(Evaluation):
 
 def over_folds(summaries: Sequence[Summary]) -> CrossValidation:
     """Returns mean and deviation (that of a sample, n - 1) of the folds' Dice, class by class and over all classes."""
-    names = [each.name for each in summaries[0].classes]
-    columns = zip(*([each.mean_dice for each in summary.classes] for summary in summaries), strict=True)
-    classes = {name: _scores(list(column)) for name, column in zip(names, columns, strict=True)}
-    return CrossValidation(classes=classes, all_classes=_scores([summary.mean_dice for summary in summaries]))
+    best = [({each.name: each.mean_dice for each in summary.classes}, summary.mean_dice) for summary in summaries]
+    last_ones = [summary.last for summary in summaries if isinstance(summary, ValidationScores) and summary.last]
+    last = [(scores.classes, scores.mean_dice) for scores in last_ones]
+    return CrossValidation(
+        **dict(_dice_of_folds(best)), last=_dice_of_folds(last) if len(last) == len(summaries) else None
+    )
+
+
+def _dice_of_folds(folds: Sequence[tuple[dict[str, float | None], float | None]]) -> DiceOfFolds:
+    """From each fold's Dice by class and their mean."""
+    names = list(folds[0][0])
+    classes = {name: _scores([by_class[name] for by_class, _ in folds]) for name in names}
+    return DiceOfFolds(classes=classes, all_classes=_scores([mean for _, mean in folds]))
 
 
 def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
@@ -49,10 +67,11 @@ def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
     `fold_all` is left out: its cases were learnt from. Raises UserError when there is no fold, one was not validated,
     has other classes than the first or shares a case with another.
     """
-    paths = [path / VALIDATION_NAME for path in fold_folders(folder)]
-    if not paths:
+    folders = fold_folders(folder)
+    if not folders:
         raise UserError(f"{folder}: holds no fold_0, fold_1, ...; name a folder such as results/task04_3d")
-    summaries = [read_model(path, Summary, "train that fold to its end") for path in paths]
+    paths = [each / VALIDATION_NAME for each in folders]
+    summaries = [read_validation(each, "train that fold to its end") for each in folders]
     classes = [each.name for each in summaries[0].classes]
     origin: dict[str, Path] = {}
     scores: list[Score] = []

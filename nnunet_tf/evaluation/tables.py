@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from nnunet_tf.evaluation.detection import Detection
-from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.evaluation.folds import CrossValidation
 from nnunet_tf.evaluation.summary import Evaluation, Statistics, WorstCase
+from nnunet_tf.evaluation.validation_scores import ValidationScores
 from nnunet_tf.runtime.console import wide_console
 
 
-def print_summary(title: str, summary: Summary) -> None:
-    """Prints mean Dice a class, with the counts that the mean stands on."""
-    table = _table(title, ("class", "Dice", "cases scored", "missed", "false alarms"))
-    for row in summary.classes:
-        table.add_row(row.name, _score(row.mean_dice), str(row.scored), str(row.missed), str(row.false_alarms))
+def print_validation(title: str, scores: ValidationScores) -> None:
+    """Prints mean Dice per class of the best and the last epoch, with the counts that the best's mean stands on."""
+    last = scores.last
+    best = "Dice" if scores.epoch is None else f"best\n(epoch {scores.epoch + 1})"
+    dice = [best, *([f"last\n(epoch {last.epoch + 1})"] if last else [])]
+    table = _table(title, ("class", *dice, "cases\nscored", "missed", "false\nalarms"))
+    for row in scores.classes:
+        means = [row.mean_dice, *([last.classes[row.name]] if last else [])]
+        table.add_row(row.name, *map(_score, means), str(row.scored), str(row.missed), str(row.false_alarms))
     table.add_section()
-    table.add_row("mean", _score(summary.mean_dice), "", "", "")
+    table.add_row("mean", _score(scores.mean_dice), *([_score(last.mean_dice)] if last else []))
     wide_console().print(table)
 
 
@@ -49,12 +54,16 @@ def print_evaluation(title: str, result: Evaluation) -> None:
     wide_console().print(worst)
 
 
-def print_folds(title: str, names: Sequence[str], rows: Sequence[Sequence[float | None]]) -> None:
-    """Prints a table of `rows` (mean, deviation, fold 0, fold 1, ...), one for each of `names`."""
-    folds = (f"fold {fold}" for fold in range(len(rows[0]) - 2))
+def print_folds(title: str, result: CrossValidation) -> None:
+    """Prints mean, deviation and every fold's Dice, by class: of the best epochs, then of the last ones."""
+    folds = [f"fold {fold}" for fold in range(len(result.all_classes.folds))]
     table = _table(title, ("Dice", "mean", "deviation", *folds))
-    for name, row in zip(names, rows, strict=True):
-        table.add_row(name, *(_score(value) for value in row))
+    for which, dice in (("best epoch", result), ("last epoch", result.last)):
+        if dice:
+            table.add_section()
+            table.add_row(which)
+            for name, row in (*dice.classes.items(), ("mean", dice.all_classes)):
+                table.add_row(f"  {name}", *map(_score, (row.mean, row.deviation, *row.folds)))
     wide_console().print(table)
 
 

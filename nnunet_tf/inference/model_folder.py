@@ -13,13 +13,15 @@ from data_preprocessing.nifti_file import NIFTI_SUFFIXES
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, unpack_package
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, Postprocessing, read_postprocessing
+from nnunet_tf.inference.postprocessing import FIND_AGAIN, POSTPROCESSING_NAME, Postprocessing, read_postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
 
 WEIGHTS_NAME = "model.weights.h5"  # of the best validated epoch
 LAST_WEIGHTS_NAME = "last.weights.h5"  # of the last epoch
 NETWORK_NAME = "network.json"
-VALIDATION_NAME = "validation.json"  # scores of the best epoch
+VALIDATION_NAME = "validation.json"  # scores of the best and the last epoch
+VALIDATION_PICTURE_NAME = "validation.png"  # the first case of the latest validation
+PREDICTIONS_NAME = "predictions"  # what predict.py writes there unless told where
 
 MODEL_NAMES = (PLAN_NAME, NETWORK_NAME, WEIGHTS_NAME)  # what prediction cannot do without
 PACKAGED = re.compile(f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_NAMES, POSTPROCESSING_NAME)))})")
@@ -65,7 +67,9 @@ def open_models(
     models = []
     for folder in folders:
         own = read_postprocessing(folder) if len(folders) == 1 else None
-        plan, network = read_model_plan(folder, weights), read_network_settings(folder)
+        plan = read_model_plan(folder, weights)
+        network = read_network_settings(folder, plan)
+        _check_postprocessing(folder if own else folder.parent, own or beside, plan)
         models.append(ModelFiles(plan, network, folder / weights, own or beside, folder))
     return models
 
@@ -88,9 +92,26 @@ def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME) -> Plan:
     return read_plan(folder, DAMAGED)
 
 
-def read_network_settings(folder: Path) -> NetworkSettings:
-    """Returns what the network was built with beside its plan; raises UserError when the folder does not say."""
-    return read_model(folder / NETWORK_NAME, NetworkSettings, DAMAGED)
+def read_network_settings(folder: Path, plan: Plan) -> NetworkSettings:
+    """Returns what the network of `plan` was built with; raises UserError when the folder has nothing that fits it."""
+    settings = read_model(folder / NETWORK_NAME, NetworkSettings, DAMAGED)
+    if settings.network != "nnunet" and plan.dim != 2:
+        raise UserError(
+            f"{folder / NETWORK_NAME}: network: {settings.network} sees images, and {PLAN_NAME} is that of a 3D "
+            f"network; {DAMAGED}"
+        )
+    return settings
+
+
+def _check_postprocessing(folder: Path, postprocessing: Postprocessing | None, plan: Plan) -> None:
+    """Raises UserError where the postprocessing kept in `folder` is of labels that the plan's models do not predict."""
+    numbers = [region.value for region in plan.regions] or plan.label_values[1:]
+    unknown = sorted(set(postprocessing.keep_largest) - set(numbers)) if postprocessing else []
+    if unknown:
+        raise UserError(
+            f"{folder / POSTPROCESSING_NAME}: keep_largest: the model predicts no label {unknown[0]}, only "
+            f"{', '.join(map(str, numbers))}; {FIND_AGAIN}"
+        )
 
 
 def fold_folders(home: Path) -> list[Path]:

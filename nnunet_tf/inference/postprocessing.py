@@ -1,7 +1,7 @@
 """Keeping only the largest component of a segmentation, where validation has shown that it helps."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -12,6 +12,9 @@ from data_preprocessing.task import Strict
 from nnunet_tf.inference.components import Components, connected_components, slabs
 
 POSTPROCESSING_NAME = "postprocessing.json"
+FIND_AGAIN = "find it again with evaluate.py --find-postprocessing, or remove the file"
+
+MeanDice = Annotated[float, Field(ge=0, le=1)] | None
 
 
 class Postprocessing(Strict):
@@ -24,8 +27,8 @@ class Postprocessing(Strict):
     keep_largest_foreground: bool = Field(default=False, description="first, of all that is not background")
     keep_largest: tuple[PositiveInt, ...] = Field(default=(), description="then, numbers in the predictions")
     cases: NonNegativeInt = Field(default=0, description="validation cases it was decided on")
-    dice_before: float | None = Field(default=None, description="mean over classes of their means over these cases")
-    dice_after: float | None = None
+    dice_before: MeanDice = Field(default=None, description="mean over classes of their means over these cases")
+    dice_after: MeanDice = None
 
 
 def apply(labels: np.ndarray, postprocessing: Postprocessing) -> np.ndarray:
@@ -51,7 +54,7 @@ def read_postprocessing(folder: Path) -> Postprocessing | None:
     path = folder / POSTPROCESSING_NAME
     if not path.exists():
         return None
-    return read_model(path, Postprocessing, "find it again with evaluate.py --find-postprocessing, or remove the file")
+    return read_model(path, Postprocessing, FIND_AGAIN)
 
 
 def write_postprocessing(folder: Path, postprocessing: Postprocessing) -> None:

@@ -195,7 +195,7 @@ def load_network(folder: Path, plan: Plan, weights: str = WEIGHTS_NAME) -> "kera
 
     Raises UserError when they are damaged or do not fit the plan.
     """
-    return _load(plan, read_network_settings(folder), folder / weights)
+    return _load(plan, read_network_settings(folder, plan), folder / weights)
 
 
 def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model":

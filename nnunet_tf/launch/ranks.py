@@ -12,7 +12,12 @@ SLOTS_VARIABLE = "NNUNET_TF_SLOTS"
 
 def started_by_launcher() -> bool:
     """Returns whether this process is one of several, or of a changing number, that a launcher started."""
-    return os.environ.get("HOROVOD_ELASTIC") == "1" or given_workers() > 1
+    return joins_elastic_run() or given_workers() > 1
+
+
+def joins_elastic_run() -> bool:
+    """Returns whether this process is a worker of an elastic run, which may have begun before it."""
+    return os.environ.get("HOROVOD_ELASTIC") == "1"
 
 
 def other_launcher() -> Given | None:

@@ -2,12 +2,12 @@
 
 import tensorflow as tf
 
+from nnunet_tf.inference.model_folder import VALIDATION_PICTURE_NAME
 from nnunet_tf.training.curve import EpochMetrics
 from nnunet_tf.training.example import Example, draw_example
 from nnunet_tf.training.settings import Job
 
 BOARD_FOLDER = "tensorboard"
-PICTURE_NAME = "validation.png"
 
 
 class Board:
@@ -34,7 +34,7 @@ class Board:
                 if score is not None:
                     tf.summary.scalar(f"Dice/{name}", score)
             if example:
-                path = self.job.folder / PICTURE_NAME
+                path = self.job.folder / VALIDATION_PICTURE_NAME
                 title = f"{example.name} after {metrics.epoch + 1} epochs"
                 draw_example(path, example, self.job.plan, self.job.shards, title)
                 tf.summary.image("validation", tf.image.decode_png(path.read_bytes(), channels=3)[tf.newaxis])

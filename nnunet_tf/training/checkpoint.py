@@ -35,7 +35,7 @@ def load_checkpoint(folder: Path, state: State) -> int:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; nothing to resume, train without --resume") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); train without --resume") from None
+        raise UserError(f"{path}: damaged ({error}); train without --resume but with --overwrite") from None
     epochs_done = int(arrays.pop("epochs_done"))
     if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in variables.items()}:
         raise UserError(f"{path}: belongs to another network; resume with the same shards and options as before")

@@ -5,18 +5,59 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, time_written, write_model
-from nnunet_tf.evaluation.dice import Summary
+from data_preprocessing.files import time_written, write_model
+from nnunet_tf.data.folds import split
 from nnunet_tf.evaluation.folds import CrossValidation, over_folds
-from nnunet_tf.inference.model_folder import VALIDATION_NAME, model_folder
+from nnunet_tf.evaluation.validation_scores import read_validation
+from nnunet_tf.inference.model_folder import fold_folders, model_folder
 from nnunet_tf.runtime.child import stopped_alike
-from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
+from nnunet_tf.training.existing_model import check_model_folder, holds_model, refuse_replacing
+from nnunet_tf.training.resume import check_resume
+from nnunet_tf.training.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
 
-CROSS_VALIDATION_NAME = "cross_validation.json"
 BEGUN_NAME = ".cross_validation_begun"  # there while one that began anew is unfinished; as old as its beginning
+
+
+def jobs_of_folds(job: Job, cases: Sequence[str]) -> list[Job]:
+    """Returns `job` for each of the folds that its settings divide `cases` into."""
+    home = job.folder.parent
+    return [
+        replace(
+            job,
+            folder=model_folder(home.parent, home.name, fold),
+            fold=split(cases, fold, job.settings.folds),
+            settings=job.settings.model_copy(update={"fold": fold}),
+        )
+        for fold in range(job.settings.folds)
+    ]
+
+
+def check_folds(jobs: Sequence[Job], resume: bool, overwrite: bool) -> None:
+    """Raises UserError where a cross-validation of these folds cannot begin, or go on, all folds being looked at first.
+
+    That is where one of them holds a model that would be replaced unasked, one to resume is of other data or settings,
+    or a model beside them is of a fold that they do not have.
+    """
+    home = jobs[0].folder.parent
+    folders = [job.folder for job in jobs]
+    for folder in fold_folders(home):
+        if folder not in folders and holds_model(folder):
+            raise UserError(
+                f"{folder}: holds a model of another number of folds than --nfolds {len(jobs)}; remove it, or name "
+                "another --results"
+            )
+    begun = home / BEGUN_NAME
+    for job in jobs:
+        if not resume:
+            check_model_folder(job, resume, overwrite)
+        elif _is_of_this_one(job.folder / CHECKPOINT_NAME, begun):
+            check_resume(job)
+        elif not begun.exists():
+            refuse_replacing(job.folder)
 
 
 def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool = True) -> CrossValidation | None:
@@ -35,7 +76,8 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
     for fold in range(job.settings.folds):
         folder = model_folder(home.parent, home.name, fold)
         goes_on = resume and _is_of_this_one(folder / CHECKPOINT_NAME, begun)
-        options = ["--no-cross-validate", "--fold", str(fold), "--resume" if goes_on else "--no-resume"]
+        options = ["--no-cross-validate", "--fold", str(fold)]
+        options += ["--no-overwrite", "--resume"] if goes_on else ["--overwrite", "--no-resume"]  # `check_folds` agreed
         if leads:
             print(f"\nFold {fold} of {job.settings.folds}", flush=True)
         try:
@@ -52,7 +94,7 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
                 "mend that and go on with --cross-validate --resume"
             )
         if leads:
-            summaries.append(read_model(folder / VALIDATION_NAME, Summary, "train that fold again"))
+            summaries.append(read_validation(folder, "train that fold again"))
     if not leads:
         return None
     result = over_folds(summaries)

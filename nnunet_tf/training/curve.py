@@ -1,13 +1,15 @@
 """`metrics.jsonl`, one line an epoch, and its picture `progress.png`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from data_preprocessing.files import atomic_path, write_text
+from data_preprocessing.errors import UserError
+from data_preprocessing.files import atomic_path, validated, write_text
+from nnunet_tf.training.settings import CHECKPOINT_NAME
 
 METRICS_NAME = "metrics.jsonl"
 PICTURE_NAME = "progress.png"
@@ -77,10 +79,17 @@ def out_of_patience(history: Sequence[EpochMetrics], patience: int | None) -> bo
 
 
 def read_metrics(folder: Path, epochs: int) -> list[EpochMetrics]:
-    """Returns the metrics of the first `epochs` epochs."""
+    """Returns the metrics of the first `epochs` epochs; raises UserError where the file does not hold all of them."""
     path = folder / METRICS_NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [EpochMetrics.model_validate(json.loads(line)) for line in lines[:epochs]]
+    remedy = "train without --resume but with --overwrite, which starts over"
+    text = path.read_text(encoding="utf-8", errors="replace") if epochs and path.is_file() else ""
+    history = [
+        validated(Path(f"{path} line {number}"), remedy, partial(EpochMetrics.model_validate_json, line))
+        for number, line in enumerate(text.splitlines()[:epochs], start=1)
+    ]
+    if [metrics.epoch for metrics in history] != list(range(epochs)):
+        raise UserError(f"{path}: does not hold the {epochs} epochs of {CHECKPOINT_NAME}, a line each; {remedy}")
+    return history
 
 
 def write_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:

@@ -71,8 +71,8 @@ def train_epoch(
 def diverged(epoch: int, what: str) -> UserError:
     """Returns the error of a run that has gone wrong beyond repair in `epoch`, counted from 0."""
     return UserError(
-        f"epoch {epoch + 1}: {what}; train again with a lower --learning-rate "
-        "(the model of the last finished epoch, if any, is kept)"
+        f"epoch {epoch + 1}: {what}; train again with a lower --learning-rate, and "
+        "--overwrite where an epoch was finished, whose model is kept until then"
     )
 
 

@@ -141,6 +141,12 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
         default=False,
         help="go on from the last finished epoch, exactly as if there had been no stop",
     )
+    add(
+        "--overwrite",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="replace the model that an earlier run has left; without it, or --resume, such a folder is refused",
+    )
     add("--pretrained", metavar="DIR", help="model folder to start from; its heads are left out")
     add("--validate-every", type=whole_number, help="epochs from one validation to the next, 0: only the last")
     add("--patience", type=positive_int, metavar="EPOCHS", help="stop at the first validation so long after the best")

@@ -9,6 +9,15 @@ from data_preprocessing.files import read_model
 from data_preprocessing.plan import read_plan
 from nnunet_tf.runtime.precision import Precision
 from nnunet_tf.training.settings import CHECKPOINT_NAME, SETTINGS_NAME, Job, TrainingSettings
+from nnunet_tf.training.trained_cases import (
+    CASES_NAME,
+    TrainedCases,
+    added_and_removed,
+    changed_and_moved,
+    read_trained_cases,
+)
+
+START_OVER = "train without --resume but with --overwrite, which starts over"
 
 # What a resumed run may do otherwise than before.
 FREE_ON_RESUME = {
@@ -43,12 +52,20 @@ OPTION_NAMES = {"folds": "nfolds", "volumes": "nvol"}  # where they are not thos
 def check_resume(job: Job) -> None:
     """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
 
-    More epochs are fine, and what else is in `FREE_ON_RESUME`. Of settings, the options to change are named.
+    More epochs are fine, and what else is in `FREE_ON_RESUME`. Of settings, the options to change are named; of data,
+    the cases that came, went, changed or moved between training and validation.
     """
     if not (job.folder / CHECKPOINT_NAME).is_file():
         raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
-    remedy = "train without --resume, which starts over"
+    remedy = START_OVER
     before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
+    if not (job.folder / CASES_NAME).is_file():
+        raise UserError(
+            f"{job.folder}: an older version began the run and did not record its cases in {CASES_NAME}; {remedy}"
+        )
+    cases_before, cases_now = read_trained_cases(job.folder, remedy), TrainedCases.of_job(job)
+    # First: in another data set the config's open numbers and the folds are others, too.
+    _refuse_other_cases(job, added_and_removed(cases_before, cases_now))
     if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
         raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
     differing = differences(before, job.settings)
@@ -56,6 +73,15 @@ def check_resume(job: Job) -> None:
         raise UserError(
             f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
             f"give the same ones, or {remedy}"
+        )
+    _refuse_other_cases(job, changed_and_moved(cases_before, cases_now))
+
+
+def _refuse_other_cases(job: Job, differing: list[str]) -> None:
+    if differing:
+        raise UserError(
+            f"{job.folder / CASES_NAME}: the run had other cases than {job.shards} ({'; '.join(differing)}); "
+            f"preprocess the same data as before, or {START_OVER}"
         )
 
 

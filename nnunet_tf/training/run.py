@@ -3,33 +3,33 @@
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 
 import keras
 import numpy as np
 
-from data_preprocessing.files import kept_folder, read_model, write_model
+from data_preprocessing.files import kept_folder, write_model
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
 from nnunet_tf.evaluation.dice import Summary
+from nnunet_tf.evaluation.validation_scores import EpochScores, ValidationScores, read_validation
 from nnunet_tf.inference.model_folder import VALIDATION_NAME
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
 from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
-from nnunet_tf.training.board import PICTURE_NAME, Board
+from nnunet_tf.training.board import Board
 from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
 from nnunet_tf.training.curve import best_epoch, draw_metrics, out_of_patience, read_metrics, write_metrics
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.epoch import diverged, train_epoch
+from nnunet_tf.training.existing_model import clear_older_run
 from nnunet_tf.training.position import EpochPart, History, Position
-from nnunet_tf.training.settings import CHECKPOINT_NAME, Job
+from nnunet_tf.training.settings import Job
 from nnunet_tf.training.trained_model import TrainedModel
 from nnunet_tf.training.validation import Validation
 
 TAKEOVER_SECONDS = 60  # in which a worker that was cut off notices that it is no longer the one that writes
 
 
-def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> Summary | None:
-    """Trains a network, writes the model folder, and returns the Dice of the best model on the fold's validation cases.
+def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) -> ValidationScores | None:
+    """Trains a network, writes the model folder, and returns the Dice of best and last epoch on the validation cases.
 
     None where the fold has none. Raises UserError when there is nothing to resume from, another run writes there, or
     the loss is no longer a number; the files of the last finished epoch stay.
@@ -44,7 +44,7 @@ def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) 
         run.go_on()
     if not job.fold.validation:
         return None
-    return read_model(job.folder / VALIDATION_NAME, Summary, "train again") if group.rank == 0 else None
+    return read_validation(job.folder, "train again with --overwrite") if group.rank == 0 else None
 
 
 class Run:
@@ -117,7 +117,8 @@ class Run:
                 history = (*self.position.history, metrics.model_copy(update={"total_seconds": self._total_seconds()}))
                 if board:
                     if epoch == 0:
-                        clear_older_run(job.folder, board)
+                        clear_older_run(job.folder)
+                        board.clear_older_run()
                     _save(job, self.model, history, summary)
                     board.write(history[-1], validation.example if summary else None)
                 self.position = Position(history, EpochPart(epoch + 1))
@@ -144,23 +145,21 @@ def _validates(job: Job, epoch: int) -> bool:
     return bool(job.fold.validation) and (last or (every > 0 and (epoch + 1) % every == 0))
 
 
-def clear_older_run(folder: Path, board: Board) -> None:
-    """Removes what a run that was in the model folder before has left and a new one does not write at once.
-
-    The checkpoint goes first: a run stopped here must not go on from the older one's.
-    """
-    for name in (CHECKPOINT_NAME, VALIDATION_NAME, PICTURE_NAME, POSTPROCESSING_NAME):
-        (folder / name).unlink(missing_ok=True)
-    board.clear_older_run()
-
-
 def _save(job: Job, model: TrainedModel, history: History, summary: Summary | None) -> None:
     best = best_epoch(history)
     is_best = best is None or best.epoch == history[-1].epoch
     model.save(best=is_best)
-    if summary and is_best:
-        write_model(job.folder / VALIDATION_NAME, summary)
+    if summary:
+        _write_validation(job, summary, history[-1].epoch, is_best)
     write_metrics(job.folder, history)
     draw_metrics(job.folder, history)
     # Last: what a killed run has written beyond it is written again, the same, when it is resumed.
     save_checkpoint(job.folder, model.state, epochs_done=history[-1].epoch + 1)
+
+
+def _write_validation(job: Job, summary: Summary, epoch: int, is_best: bool) -> None:
+    path, last = job.folder / VALIDATION_NAME, EpochScores.of_summary(summary, epoch)
+    if is_best:
+        write_model(path, ValidationScores(**dict(summary), epoch=epoch, last=last))
+    elif path.is_file():
+        write_model(path, read_validation(job.folder, "train again with --overwrite").model_copy(update={"last": last}))

@@ -1,10 +1,12 @@
 """The settings of one training run, and the model folder it fills."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from data_preprocessing.files import write_model
 from data_preprocessing.plan import Plan
@@ -18,6 +20,7 @@ from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
+CROSS_VALIDATION_NAME = "cross_validation.json"  # beside the folders of the folds
 
 
 class TrainingSettings(Strict):
@@ -29,7 +32,7 @@ class TrainingSettings(Strict):
     """
 
     fold: FoldName
-    folds: int
+    folds: Annotated[int, Field(ge=2)]
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     batch_size: PositiveInt
@@ -77,13 +80,14 @@ class TrainingSettings(Strict):
 
 @dataclass(frozen=True)
 class Job:
-    """Where a run reads and writes, and what it trains on."""
+    """Where a run reads and writes, and what it trains on; `checksums` are those of the shards of each case."""
 
     shards: Path
     folder: Path
     plan: Plan
     fold: Fold
     settings: TrainingSettings
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_settings(folder: Path, settings: TrainingSettings) -> None:

@@ -19,6 +19,7 @@ from nnunet_tf.training.recipe import rate_factor
 from nnunet_tf.training.schedule import PacedSchedule, make_schedule
 from nnunet_tf.training.settings import Job, write_settings
 from nnunet_tf.training.step import TrainingStep
+from nnunet_tf.training.trained_cases import write_trained_cases
 
 
 class TrainedModel:
@@ -89,12 +90,13 @@ class TrainedModel:
     def save(self, best: bool) -> None:
         """Writes the weights of `predicting` as the last ones and, if they are the best, as those that predict.py uses.
 
-        Plan and settings go with them: a run stopped before its first epoch leaves an older model as it was.
+        Plan, settings and cases go with them: a run stopped before its first epoch leaves an older model as it was.
         """
         folder = self.job.folder
         write_plan(folder, self.job.plan)
         write_model(folder / NETWORK_NAME, self.job.settings.network)
         write_settings(folder, self.job.settings)
+        write_trained_cases(self.job)
         self._save_weights(folder / LAST_WEIGHTS_NAME)
         if best:
             self._save_weights(folder / WEIGHTS_NAME)

@@ -54,7 +54,7 @@ def main() -> None:
     places = ["--task", config, "--nfolds", 2, "--shards", folder / "shards"]
     run("preprocess.py", *places, "--data", folder / "data")
     length = ["--epochs", options.epochs, "--fold", "all", "--augmentation", "none"]
-    run("train.py", *places, "--results", folder / "results", "--amp", "--deep-supervision", *length)
+    run("train.py", *places, "--results", folder / "results", "--overwrite", "--amp", "--deep-supervision", *length)
     print(f"trained in {(time.monotonic() - start) / 60:.1f} minutes")
     model, output = folder / "results" / "task94_3d" / "fold_all", folder / "predictions"
     run("predict.py", "--model", model, "--input", copy, "--output", output)

@@ -1,10 +1,17 @@
 import math
 
+import numpy as np
 import pytest
+from rich.console import Console
 
+from nnunet_tf.evaluation.dice import summarize
+from nnunet_tf.evaluation.folds import CrossValidation, DiceOfFolds, FoldScores
 from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.summary import evaluation
-from nnunet_tf.evaluation.tables import print_evaluation, print_folds
+from nnunet_tf.evaluation.tables import print_evaluation, print_folds, print_validation
+from nnunet_tf.evaluation.validation_scores import EpochScores, ValidationScores
+
+LIVER = FoldScores(mean=0.5, deviation=None, folds=[0.4, 0.6])
 
 
 def score(case, dice, distance, outcome="found"):
@@ -36,7 +43,27 @@ def test_the_worst_cases_are_named(printed):
 
 
 def test_folds_stand_side_by_side(capsys):
-    print_folds("Folds", ["liver"], [[0.5, None, 0.4, 0.6]])
+    scores = DiceOfFolds(classes={"liver": LIVER}, all_classes=LIVER)
+    print_folds("Folds", CrossValidation(**dict(scores)))
     out = capsys.readouterr().out
     assert "fold 1" in out
     assert "0.6000" in out
+    assert "last epoch" not in out
+    print_folds("Folds", CrossValidation(**dict(scores), last=scores))
+    assert capsys.readouterr().out.count("0.6000") == 4
+
+
+def test_a_validation_of_five_folds_and_of_one_fits_into_80_columns(capsys, monkeypatch):
+    monkeypatch.setattr("nnunet_tf.evaluation.tables.wide_console", lambda: Console(width=80))
+    wide = FoldScores(mean=0.8853, deviation=0.0051, folds=[0.8841] * 5)
+    scores = DiceOfFolds(classes={"anterior": wide}, all_classes=wide)
+    print_folds("Folds", CrossValidation(**dict(scores), last=scores))
+    assert capsys.readouterr().out.count("0.8841") == 4 * 5
+    summary = summarize(["a"], ["hepatic vessel"], np.array([[[1, 2, 2]]]))
+    last = EpochScores(epoch=999, mean_dice=0.25, classes={"hepatic vessel": 0.25})
+    print_validation("Validation", ValidationScores(**dict(summary), epoch=899, last=last))
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if "hepatic vessel" in line)
+    assert [word for word in row.split() if word.replace(".", "").isdigit()] == ["0.5000", "0.2500", "1", "0", "0"]
+    assert "epoch 900" in out
+    assert "epoch 1000" in out

@@ -14,7 +14,9 @@ def test_a_worker_that_does_not_lead_takes_part_in_every_fold_and_gathers_nothin
     script.write_text(SCRIPT)
     job = make_job(tmp_path, tmp_path / "task90_2d", "unet", 1)
     assert cross_validate(job, [str(script), str(said)], resume=False, leads=False) is None
-    assert said.read_text().splitlines() == [f"--no-cross-validate --fold {fold} --no-resume" for fold in range(5)]
+    assert said.read_text().splitlines() == [
+        f"--no-cross-validate --fold {fold} --overwrite --no-resume" for fold in range(5)
+    ]
     assert capfd.readouterr().out == ""
     assert not list(tmp_path.rglob("cross_validation.json"))
 

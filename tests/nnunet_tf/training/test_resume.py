@@ -1,9 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
+from data_preprocessing.errors import UserError
+from data_preprocessing.plan import write_plan
+from nnunet_tf.data.folds import Fold
 from nnunet_tf.launch.options import add_launch_options
 from nnunet_tf.runtime.command_line import CommandParser
 from nnunet_tf.training.options import add_training_options, training_settings
-from nnunet_tf.training.resume import compared, differences, option_name
+from nnunet_tf.training.resume import check_resume, compared, differences, option_name
+from nnunet_tf.training.settings import write_settings
+from nnunet_tf.training.trained_cases import TrainedCases, added_and_removed, write_trained_cases
+from tests.nnunet_tf.training.test_run import make_job
 
 
 @pytest.fixture
@@ -57,3 +65,63 @@ def test_every_setting_that_may_be_told_is_an_option(settings):
     parser.add_device()
     add_training_options(parser)
     assert {f"--{name}" for name in names} <= set(parser._option_string_actions)
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A run of the cases a, b, c, validated on d, that can be resumed."""
+    job = replace(
+        make_job(tmp_path, tmp_path / "model", "unet", 2),
+        fold=Fold(("a", "b", "c"), ("d",)),
+        checksums={case: f"sum of {case}" for case in "abcdef"},
+    )
+    write_plan(job.folder, job.plan)
+    write_settings(job.folder, job.settings)
+    write_trained_cases(job)
+    (job.folder / "checkpoint.npz").write_bytes(b"")
+    return job
+
+
+def test_the_same_cases_can_be_resumed(begun):
+    check_resume(begun)
+    check_resume(replace(begun, checksums=dict(begun.checksums) | {"e": "of no interest"}))
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "told"),
+    [
+        ("abc", "de", "added: e"),
+        ("abcef", "d", "added: e, f"),
+        ("ab", "d", "removed: c"),
+        ("abc", "", "removed: d"),
+        ("abe", "d", "added: e; removed: c"),
+        ("abd", "c", "moved into the validation: c; moved out of the validation: d"),
+    ],
+)
+def test_cases_that_came_went_or_moved_are_named(begun, training, validation, told):
+    with pytest.raises(UserError, match=rf"cases.json: .*\({told}\)"):
+        check_resume(replace(begun, fold=Fold(tuple(training), tuple(validation))))
+
+
+def test_a_case_whose_shards_are_others_is_named(begun):
+    with pytest.raises(UserError, match=r"\(changed: b, d\)"):
+        check_resume(replace(begun, checksums=dict(begun.checksums) | {"b": "other", "d": "other"}))
+
+
+def test_new_cases_are_named_even_where_they_make_another_plan(begun):
+    grown = replace(
+        begun, fold=Fold(("a", "b", "c", "e"), ("d",)), plan=begun.plan.model_copy(update={"config_hash": "x"})
+    )
+    with pytest.raises(UserError, match="added: e"):
+        check_resume(grown)
+
+
+def test_a_run_of_a_version_that_did_not_record_its_cases_is_refused_and_says_why(begun):
+    (begun.folder / "cases.json").unlink()
+    with pytest.raises(UserError, match=r"older version.*--overwrite"):
+        check_resume(begun)
+
+
+def test_many_cases_are_told_in_short():
+    before, now = (TrainedCases(training=dict.fromkeys(names, ""), validation={}) for names in ("a", "abcdefghij"))
+    assert added_and_removed(before, now) == ["added: b, c, d, e, f and 4 more"]

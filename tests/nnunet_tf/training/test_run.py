@@ -7,11 +7,12 @@ import pytest
 
 from data_preprocessing.errors import UserError
 from nnunet_tf.data.folds import Fold
+from nnunet_tf.evaluation.validation_scores import read_validation
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.package import package
 from nnunet_tf.runtime.device import Runtime
-from nnunet_tf.training.curve import read_metrics
+from nnunet_tf.training.curve import Best, read_metrics
 from nnunet_tf.training.distributed import Alone
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 from nnunet_tf.training.resume import check_resume
@@ -229,3 +230,45 @@ def test_a_run_stopped_in_its_first_save_cannot_go_on_from_the_older_one(tmp_pat
         run(job)
     with pytest.raises(UserError, match="nothing to resume"):
         check_resume(job)
+
+
+def dice_of(weights, job, case):
+    """The Dice by class of a case on the shards, by the weights of a file of the model folder."""
+    checkpoint = "last" if weights.startswith("last") else "best"
+    predictor = Predictor(job.folder, checkpoint=checkpoint)
+    image, label = (np.load(job.shards / f"{case}_{kind}.npy") for kind in "xy")
+    predicted = predictor.logits(image.astype(np.float32)).argmax(axis=-1)
+    scores = {}
+    for index, name in enumerate(job.plan.classes[1:], start=1):
+        mask, truth = predicted == index, label[..., 0] == index
+        total = mask.sum() + truth.sum()
+        scores[name] = 2 * (mask & truth).sum() / total if total else None
+    return scores
+
+
+def test_the_scores_of_best_and_last_epoch_are_those_of_their_weights(tmp_path, image, monkeypatch):
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=2, validate_every=1)
+    job = replace(job, fold=Fold(("a",), ("b",)), settings=with_optimizer(job.settings, ema=None))
+
+    def call_everything_an_organ(step, over):
+        if over:
+            step.network.trainable_variables[-1].assign([0, 9, 0])
+
+    def call_half_an_organ(step, over):
+        if over:
+            step.network.trainable_variables[-1].assign([0, 0, -9])
+
+    before_epoch(monkeypatch, 0, call_everything_an_organ)
+    before_epoch(monkeypatch, 1, call_half_an_organ)
+    monkeypatch.setattr("nnunet_tf.training.run.Board.write", lambda *arguments: None)  # these shards have no records
+    monkeypatch.setattr("nnunet_tf.training.run.best_epoch", lambda history: Best(0, 1.0, 1.0))
+    for epochs in (2, 3):  # the second goes on, and finds the best in the file
+        returned = run(replace(job, settings=job.settings.model_copy(update={"epochs": epochs})), resume=epochs == 3)
+        written = read_validation(job.folder, "train again")
+        assert returned == written
+        assert (written.epoch, written.last.epoch) == (0, epochs - 1)
+        best = {each.name: each.mean_dice for each in written.classes}
+        for weights, scores in (("model.weights.h5", best), ("last.weights.h5", written.last.classes)):
+            assert scores == pytest.approx(dice_of(weights, job, "b"))
+        assert best != written.last.classes
+        assert written.last.mean_dice == read_metrics(job.folder, epochs)[-1].mean_dice

@@ -1,0 +1,77 @@
+"""`cases.json`: which cases a model has learned from and was validated on, kept in its folder with their checksums."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, Self
+
+from data_preprocessing.files import read_model, write_model
+from data_preprocessing.task import Strict
+from nnunet_tf.training.settings import Job
+
+CASES_NAME = "cases.json"
+MOST_NAMED = 5  # cases in one message
+
+
+class TrainedCases(Strict):
+    """The split of a run: the SHA-256 over a case's shard files, by the name of the case."""
+
+    format: Literal[1] = 1
+    training: dict[str, str]
+    validation: dict[str, str]
+
+    @classmethod
+    def of_job(cls, job: Job) -> Self:
+        """Returns the cases of a run that is about to begin or to go on."""
+        training, validation = (
+            {name: job.checksums.get(name, "") for name in names} for names in (job.fold.training, job.fold.validation)
+        )
+        return cls(training=training, validation=validation)
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The checksums of all cases by name."""
+        return self.training | self.validation
+
+
+def read_trained_cases(folder: Path, remedy: str) -> TrainedCases:
+    """Returns the cases kept in a model folder; raises UserError, ending in `remedy`, where there are none."""
+    return read_model(folder / CASES_NAME, TrainedCases, remedy)
+
+
+def write_trained_cases(job: Job) -> None:
+    """Writes the cases of a run into its model folder, atomically."""
+    write_model(job.folder / CASES_NAME, TrainedCases.of_job(job))
+
+
+def added_and_removed(before: TrainedCases, now: TrainedCases) -> list[str]:
+    """Returns, in words, which cases are in one of two runs only; an empty list where there are none."""
+    old, new = before.checksums.keys(), now.checksums.keys()
+    return _named({"added": new - old, "removed": old - new})
+
+
+def changed_and_moved(before: TrainedCases, now: TrainedCases) -> list[str]:
+    """Returns, in words, which of the cases that two runs share have other shards, or changed sides in the split."""
+    old, new = before.checksums, now.checksums
+    shared = old.keys() & new.keys()
+    return _named(
+        {
+            "changed": [name for name in shared if old[name] != new[name]],
+            "moved into the validation": before.training.keys() & now.validation.keys(),
+            "moved out of the validation": before.validation.keys() & now.training.keys(),
+        }
+    )
+
+
+def _named(groups: dict[str, Iterable[str]]) -> list[str]:
+    return [f"{what}: {list_names(names)}" for what, names in groups.items() if names]
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Returns names in order, as a list in words; of many, the first and how many more there are.
+
+    >>> list_names("gfedcba")
+    'a, b, c, d, e and 2 more'
+    """
+    ordered = sorted(names)
+    more = len(ordered) - MOST_NAMED
+    return ", ".join(ordered[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
