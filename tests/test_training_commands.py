@@ -17,11 +17,8 @@ from tests.running import SHORT, losses
 from train import make_job
 
 
-def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base, tmp_path):
-    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
-    words = [*base, *SHORT, "--device", "cpu", "--augmentation", "none"]
-    words += ["--learning-rate", 1e-3, "--scheduler", "none", "--warmup-steps", 0]
-    command = [sys.executable, "train.py", *map(str, words), "--batch-size", "1", "--results", str(tmp_path)]
+def under_mpirun(command):
+    """Runs a command as two processes of mpirun do; returns their statuses, and what each said on both streams."""
     pipe, processes = subprocess.PIPE, []
     for rank in range(2):
         names = ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")
@@ -29,19 +26,33 @@ def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base,
         environment = os.environ | given
         processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True))
     said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    model = tmp_path / "task90_3d" / "fold_0"
-    assert f"Model in {model}" in said[0][0]
-    assert said[1][0] == ""
-    assert list(model.glob(".workers*")) == []
-    run_well("train.py", *words, "--batch-size", 2, "--results", tmp_path / "alone")
-    alone = tmp_path / "alone" / "task90_3d" / "fold_0"
-    np.testing.assert_allclose(losses(model), losses(alone), rtol=1e-4)
+    return [process.returncode for process in processes], said
 
 
 def contents(home):
     """The bytes of all files below a folder, by path."""
     return {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def test_processes_that_mpirun_started_train_together_to_the_losses_of_one(base, tmp_path):
+    pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
+    words = [*base, *SHORT, "--device", "cpu", "--augmentation", "none"]
+    words += ["--learning-rate", 1e-3, "--scheduler", "none", "--warmup-steps", 0]
+    command = [sys.executable, "train.py", *map(str, words), "--batch-size", "1", "--results", str(tmp_path)]
+    statuses, said = under_mpirun(command)
+    assert statuses == [0, 0], said
+    model = tmp_path / "task90_3d" / "fold_0"
+    assert f"Model in {model}" in said[0][0]
+    assert said[1][0] == ""
+    assert list(model.glob(".workers*")) == []
+    before = contents(model)
+    statuses, said = under_mpirun(command)  # again: refused by both before they meet
+    assert statuses == [2, 2], said
+    assert all("--overwrite" in err for _, err in said)
+    assert contents(model) == before
+    run_well("train.py", *words, "--batch-size", 2, "--results", tmp_path / "alone")
+    alone = tmp_path / "alone" / "task90_3d" / "fold_0"
+    np.testing.assert_allclose(losses(model), losses(alone), rtol=1e-4)
 
 
 def test_all_folds_are_trained_and_tabled_and_finished_ones_only_read_again(base, tmp_path):

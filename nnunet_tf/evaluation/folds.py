@@ -12,6 +12,7 @@ from nnunet_tf.evaluation.scores import Score
 from nnunet_tf.evaluation.summary import Evaluation, evaluation
 from nnunet_tf.evaluation.validation_scores import ValidationScores, read_validation
 from nnunet_tf.inference.model_folder import VALIDATION_NAME, fold_folders
+from nnunet_tf.training.trained_cases import CASES_NAME, added_and_removed, changed, read_trained_cases
 
 
 class FoldScores(BaseModel):
@@ -65,11 +66,12 @@ def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
     """Returns the validation scores of all folds below `folder`, such as `results/task04_3d`, as one evaluation.
 
     `fold_all` is left out: its cases were learnt from. Raises UserError when there is no fold, one was not validated,
-    has other classes than the first or shares a case with another.
+    was trained on other cases than the first, has other classes or shares a case with another.
     """
     folders = fold_folders(folder)
     if not folders:
         raise UserError(f"{folder}: holds no fold_0, fold_1, ...; name a folder such as results/task04_3d")
+    _refuse_other_cases(folders)
     paths = [each / VALIDATION_NAME for each in folders]
     summaries = [read_validation(each, "train that fold to its end") for each in folders]
     classes = [each.name for each in summaries[0].classes]
@@ -88,6 +90,19 @@ def pool_folds(folder: Path, worst: int) -> PooledEvaluation:
         each.missed = sum(summary.classes[index].missed for summary in summaries)
         each.false_alarms = sum(summary.classes[index].false_alarms for summary in summaries)
     return PooledEvaluation(**dict(result), folds=over_folds(summaries))
+
+
+def _refuse_other_cases(folders: Sequence[Path]) -> None:
+    """Raises UserError where folds were trained on different cases; older versions did not record theirs."""
+    remedy = "train that fold again"
+    known = [(folder, read_trained_cases(folder, remedy)) for folder in folders if (folder / CASES_NAME).is_file()]
+    for folder, cases in known[1:]:
+        differing = added_and_removed(known[0][1], cases) or changed(known[0][1], cases)
+        if differing:
+            raise UserError(
+                f"{folder / CASES_NAME}: the fold was trained on other cases than {known[0][0]} "
+                f"({'; '.join(differing)}); train all folds on the same shards"
+            )
 
 
 def _score(case: str, structure: str, value: int, dice: float | None) -> Score:

@@ -6,11 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.errors import UserError
 from data_preprocessing.memory import free_memory
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import Placement, place, prepare_image
@@ -19,6 +17,7 @@ from data_preprocessing.volume_io import Volume
 from nnunet_tf.inference.canvas import Canvas, Prediction, Wanted
 from nnunet_tf.inference.decisions import decided_outputs, entropy, last_region, likeliest, probabilities
 from nnunet_tf.inference.forward import Flip, flip_subsets, make_forward
+from nnunet_tf.inference.member import Member, check_plans, patch_of
 from nnunet_tf.inference.restore import RestoredPlanes
 from nnunet_tf.inference.rolling_mean import mean_bytes
 from nnunet_tf.inference.sliding_window import (
@@ -31,6 +30,7 @@ from nnunet_tf.inference.sliding_window import (
     window_corners,
     windows_at_once,
 )
+from nnunet_tf.inference.spread import total_variance
 from nnunet_tf.runtime.command_line import available_cores
 
 __all__ = ["Ensemble", "Member", "Prediction", "Wanted", "WindowOptions"]
@@ -40,26 +40,16 @@ MOST_THREADS = 8  # that restore planes; each may hold all classes of one
 
 
 @dataclass(frozen=True)
-class Member:
-    """One configuration: a plan, and the networks trained for it (folds), whose logits are averaged."""
-
-    plan: Plan
-    networks: tuple[keras.Model, ...]
-
-    @property
-    def input_size(self) -> tuple[int, ...]:
-        """What its networks see around a patch, along `(D, H, W)`; in 2D its depth is 1."""
-        size = self.networks[0].input_shape[1:-1]
-        return (1,) * (3 - len(size)) + tuple(size)
-
-
-@dataclass(frozen=True)
 class _Source:
-    """What one member makes a prediction from: the network's input `(D, H, W, C)`, and where it lies."""
+    """What one member makes a prediction from: the network's input `(D, H, W, C)`, and where it lies.
+
+    `channels` are those of the scores that `forward` returns.
+    """
 
     plan: Plan
     input_size: tuple[int, ...]
     forward: Forward
+    channels: int
     image: np.ndarray
     placement: Placement
 
@@ -110,11 +100,11 @@ class Ensemble:
         for member, forward in zip(self.members, self._forwards(wanted.uncertainty), strict=True):
             placement = place(volume, member.plan)
             image = prepare_image(volume, placement, member.plan)
-            sources.append(_Source(member.plan, member.input_size, forward, image, placement))
+            channels = member.plan.outputs * self._values_per_output(member, wanted.uncertainty)
+            sources.append(_Source(member.plan, member.input_size, forward, channels, image, placement))
         plan, placement = sources[0].plan, sources[0].placement
         canvas = Canvas(volume.array.shape[:3], placement, plan, self._numbers, wanted)
-        channels = plan.outputs * (2 if wanted.uncertainty else 1)
-        bands = self._bands(sources, channels)
+        bands = self._bands(sources)
         resamplers = [[source.resampler(rows) for source in sources] for rows in bands]
         count = _Counter(
             progress,
@@ -131,7 +121,7 @@ class Ensemble:
                     source.image,
                     patch_of(source.plan),
                     source.forward,
-                    channels,
+                    source.channels,
                     self._windows(source.input_size),
                     resampler.source_rows,
                     count.add,
@@ -149,8 +139,21 @@ class Ensemble:
 
     def _forward(self, member: Member, with_variance: bool) -> Forward:
         lone = self._windows(member.input_size).batch_size == 1
-        flips = self._flips(member.plan)
-        return make_forward(member.networks, flips, with_variance, self._regions, batch_size=1 if lone else None)
+        return make_forward(
+            member.networks,
+            self._flips(member.plan),
+            with_variance,
+            with_variance and self._needs_mean(member),
+            self._regions,
+            batch_size=1 if lone else None,
+        )
+
+    def _needs_mean(self, member: Member) -> bool:
+        """Whether the spread between members needs the mean probability over the passes of this one."""
+        return len(self.members) > 1 and len(member.networks) * len(self._flips(member.plan)) > 1
+
+    def _values_per_output(self, member: Member, uncertainty: bool) -> int:
+        return 2 + self._needs_mean(member) if uncertainty else 1
 
     def _flips(self, plan: Plan) -> list[Flip]:
         """The axes of a volume as those of the network's input, in all combinations."""
@@ -164,7 +167,7 @@ class Ensemble:
     def _corners(self, source: _Source, rows: slice) -> list[Corner]:
         return window_corners(source.image.shape[:3], patch_of(source.plan), self.options.overlap, rows)
 
-    def _bands(self, sources: Sequence[_Source], channels: int) -> list[slice]:
+    def _bands(self, sources: Sequence[_Source]) -> list[slice]:
         """The rows of the cropped scan in as few bands as keep the sums within the memory for them."""
         budget = self.options.memory or min(free_memory(), SUMS_BYTES)
         rows = sources[0].placement.cropped_shape[1]
@@ -174,7 +177,7 @@ class Ensemble:
             for source in sources:
                 depth, height, width = source.image.shape[:3]
                 planes = planes_in_memory(depth, patch_of(source.plan)[0])
-                total += mean_bytes(channels, planes, min(height, math.ceil(height / count) + 2), width)
+                total += mean_bytes(source.channels, planes, min(height, math.ceil(height / count) + 2), width)
             return total
 
         count = next((count for count in range(1, rows) if needed(count) <= budget), rows)
@@ -207,46 +210,11 @@ class Ensemble:
         canvas.draw_probabilities(plane, rows, mean)
         if canvas.wanted.uncertainty:
             decided = decided_outputs(decisions, mean, self._regions)
-            variance = _variance(members, plane, shares, decided)
+            variance = total_variance(members, plane, shares, decided)
             canvas.draw_uncertainty(plane, rows, entropy(mean, self._regions), np.sqrt(variance))
 
     def _decide(self, scores: Iterable[np.ndarray], threshold: float) -> np.ndarray:
         return last_region(scores, threshold) if self._regions else likeliest(scores)
-
-
-def patch_of(plan: Plan) -> tuple[int, ...]:
-    """Returns the window of a plan's network along `(D, H, W)`; in 2D its depth is 1."""
-    return plan.patch_size if plan.dim == 3 else (1, *plan.patch_size)
-
-
-def check_plans(plans: Sequence[Plan]) -> None:
-    """Raises UserError unless all plans predict the same, in the same order and along the same axes."""
-    first = plans[0]
-    for name, what in (
-        ("channels", "the channels of the image"),
-        ("label_values", "the label numbers"),
-        ("regions", "the regions"),
-        ("axis_order", "the order of the axes"),
-    ):
-        for plan in plans[1:]:
-            if getattr(plan, name) != getattr(first, name):
-                raise UserError(
-                    f"{plan.name} and {first.name} cannot predict together: they differ in {what}; "
-                    "name models of one data set, or predict with each of them alone"
-                )
-
-
-def _variance(
-    members: Sequence[RestoredPlanes], plane: int, shares: Sequence[np.ndarray], decided: np.ndarray
-) -> np.ndarray:
-    """The variance over everything averaged of the probability of the output decided on: within and between members."""
-    between = np.var([np.take_along_axis(each, decided[np.newaxis], axis=0)[0] for each in shares], axis=0)
-    within = np.zeros_like(between)
-    for output in np.unique(decided):
-        there = decided == output
-        for member, each in zip(members, shares, strict=True):
-            within[there] += member.score(plane, len(each) + int(output))[there]
-    return between + within / len(members)
 
 
 class _Counter:

@@ -19,6 +19,7 @@ def make_forward(
     networks: Sequence[keras.Model],
     flips: Sequence[Flip] = ((),),
     with_variance: bool = False,
+    with_mean: bool = False,
     regions: bool = False,
     batch_size: int | None = None,
 ) -> Forward:
@@ -29,7 +30,8 @@ def make_forward(
 
     The scores are the logits, averaged over all networks and flips, channels first as the blending wants them. With
     `with_variance` as many channels follow: the variance of each output's probability over networks and flips, the
-    probability by softmax, or by sigmoid for `regions`. For a 2D network windows and scores have depth 1.
+    probability by softmax, or by sigmoid for `regions`; `with_mean` as many again: its mean, which is not the
+    probability that the mean logits have. For a 2D network windows and scores have depth 1.
     """
     flat = len(networks[0].input_shape) == 4
     signature = tf.TensorSpec((batch_size, *networks[0].input_shape[1:]), tf.float32)
@@ -42,8 +44,11 @@ def make_forward(
             with tf.control_dependencies(logits[-LANES : len(logits) - LANES + 1]):
                 logits.append(_flipped(network, tf.identity(patches), [axis + 1 for axis in flip]))
         result = tf.add_n(logits) / len(logits)
-        if with_variance:
-            result = tf.concat([result, _variance(map(tf.sigmoid if regions else tf.nn.softmax, logits))], axis=-1)
+        if with_variance or with_mean:
+            mean, variance = _moments(map(tf.sigmoid if regions else tf.nn.softmax, logits))
+            result = tf.concat(
+                [result, *([variance] if with_variance else []), *([mean] if with_mean else [])], axis=-1
+            )
         return tf.transpose(result, [0, len(signature.shape) - 1, *range(1, len(signature.shape) - 1)])
 
     def forward(patches: np.ndarray) -> np.ndarray:
@@ -72,11 +77,11 @@ def _flipped(network: keras.Model, patches: tf.Tensor, axes: Sequence[int]) -> t
     return tf.reverse(tf.cast(network(tf.reverse(patches, axes), training=False), tf.float32), axes)
 
 
-def _variance(values: Iterable[tf.Tensor]) -> tf.Tensor:
-    """The variance over `values`, by Welford's running update: what they have in common does not cancel."""
+def _moments(values: Iterable[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance over `values`, by Welford's running update: what they have in common does not cancel."""
     mean = spread = count = 0
     for count, value in enumerate(values, start=1):
         difference = value - mean
         mean = mean + difference / count
         spread = spread + difference * (value - mean)
-    return spread / count
+    return mean, spread / count

@@ -27,6 +27,11 @@ class RestoredPlanes:
         """How many planes there are."""
         return self._resampler.depth
 
+    @property
+    def channels(self) -> int:
+        """How many channels the scores have; known when a plane is ready."""
+        return self._slab.shape[0]
+
     def advance(self, index: int) -> int:
         """Makes plane `index` ready, and returns the first plane after it that is not; planes before it are gone."""
         while self._stop <= self._last[index]:

@@ -13,7 +13,8 @@ from nnunet_tf.training.trained_cases import (
     CASES_NAME,
     TrainedCases,
     added_and_removed,
-    changed_and_moved,
+    changed,
+    moved,
     read_trained_cases,
 )
 
@@ -74,7 +75,7 @@ def check_resume(job: Job) -> None:
             f"{job.folder / SETTINGS_NAME}: the run had other settings ({'; '.join(differing)}); "
             f"give the same ones, or {remedy}"
         )
-    _refuse_other_cases(job, changed_and_moved(cases_before, cases_now))
+    _refuse_other_cases(job, [*changed(cases_before, cases_now), *moved(cases_before, cases_now)])
 
 
 def _refuse_other_cases(job: Job, differing: list[str]) -> None:

@@ -1,8 +1,10 @@
 """One training run: from a shard folder to a model folder."""
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,6 +24,7 @@ from nnunet_tf.training.epoch import diverged, train_epoch
 from nnunet_tf.training.existing_model import clear_older_run
 from nnunet_tf.training.position import EpochPart, History, Position
 from nnunet_tf.training.settings import Job
+from nnunet_tf.training.trained_cases import list_names, validated_though_learnt
 from nnunet_tf.training.trained_model import TrainedModel
 from nnunet_tf.training.validation import Validation
 
@@ -57,6 +60,13 @@ class Run:
         self.first_epoch = load_checkpoint(job.folder, self.model.state) if resume else 0
         if job.settings.pretrained and not resume:
             self.model.load_pretrained(job.settings.pretrained)
+            learnt = validated_though_learnt(Path(job.settings.pretrained), job)
+            if learnt and group.rank == 0:
+                print(
+                    f"warning: --pretrained {job.settings.pretrained}: has learned from validation cases of this fold "
+                    f"({list_names(learnt)}), whose Dice will be too high; start from a model of the same fold",
+                    file=sys.stderr,
+                )
         self.position = Position(tuple(read_metrics(job.folder, self.first_epoch)), EpochPart(self.first_epoch))
         self._last_epoch_ended = time.monotonic()
 

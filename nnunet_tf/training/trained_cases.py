@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from data_preprocessing.files import read_model, write_model
+from data_preprocessing.plan import read_plan
 from data_preprocessing.task import Strict
 from nnunet_tf.training.settings import Job
 
@@ -43,19 +44,36 @@ def write_trained_cases(job: Job) -> None:
     write_model(job.folder / CASES_NAME, TrainedCases.of_job(job))
 
 
+def validated_though_learnt(model: Path, job: Job) -> list[str]:
+    """Returns the validation cases of a run that the model it starts from has learned from, as far as that is known.
+
+    Cases of one name are taken for the same where both are of one data set, and those of equal shards anywhere.
+    """
+    if not (model / CASES_NAME).is_file():
+        return []
+    remedy = f"copy the model again, or leave out --pretrained {model}"
+    learnt, plan = read_trained_cases(model, remedy).training, read_plan(model, remedy)
+    same = plan.dataset == job.plan.dataset
+    sums = set(learnt.values()) - {""}
+    return [name for name in job.fold.validation if (same and name in learnt) or job.checksums.get(name) in sums]
+
+
 def added_and_removed(before: TrainedCases, now: TrainedCases) -> list[str]:
     """Returns, in words, which cases are in one of two runs only; an empty list where there are none."""
     old, new = before.checksums.keys(), now.checksums.keys()
     return _named({"added": new - old, "removed": old - new})
 
 
-def changed_and_moved(before: TrainedCases, now: TrainedCases) -> list[str]:
-    """Returns, in words, which of the cases that two runs share have other shards, or changed sides in the split."""
+def changed(before: TrainedCases, now: TrainedCases) -> list[str]:
+    """Returns, in words, which of the cases that two runs share have other shards."""
     old, new = before.checksums, now.checksums
-    shared = old.keys() & new.keys()
+    return _named({"changed": [name for name in old.keys() & new.keys() if old[name] != new[name]]})
+
+
+def moved(before: TrainedCases, now: TrainedCases) -> list[str]:
+    """Returns, in words, which cases are learned from in one of two runs and validated on in the other."""
     return _named(
         {
-            "changed": [name for name in shared if old[name] != new[name]],
             "moved into the validation": before.training.keys() & now.validation.keys(),
             "moved out of the validation": before.validation.keys() & now.training.keys(),
         }

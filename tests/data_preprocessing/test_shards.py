@@ -1,6 +1,9 @@
+import json
+
 import numpy as np
 import pytest
 
+from data_preprocessing.errors import UserError
 from data_preprocessing.files import checksum
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import (
@@ -74,6 +77,35 @@ def fill(folder, names=("a", "b"), **changes):
 def test_a_complete_folder_opens_with_its_plan_and_manifest(tmp_path):
     manifest = fill(tmp_path)
     assert open_shards(tmp_path, "mend it") == (PLAN, manifest)
+
+
+@pytest.mark.parametrize("wrong", ["a file lost", "a file of no case", "a case twice", "no case", "a checksum"])
+def test_a_manifest_that_does_not_hold_together_is_refused(tmp_path, wrong):
+    content = json.loads(fill(tmp_path).model_dump_json())
+    match wrong:
+        case "a file lost":
+            del content["files"]["a_f.npy"]
+        case "a file of no case":
+            content["files"]["c_x.npy"] = content["files"]["a_x.npy"]
+        case "a case twice":
+            content["cases"] = ["a", "b", "a"]
+        case "no case":
+            content |= {"cases": [], "files": {}}
+        case "a checksum":
+            content["files"]["a_x.npy"]["sha256"] = "unknown"
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"^{tmp_path / MANIFEST_NAME}: (cases|files).*; mend it$"):
+        open_shards(tmp_path, "mend it")
+
+
+def test_a_case_has_one_checksum_that_follows_each_of_its_files(tmp_path):
+    before = fill(tmp_path).case_checksums()
+    assert before == fill(tmp_path).case_checksums()
+    assert before["a"] != before["b"]
+    image, label = arrays_of()
+    for changed in ((image + 1, label), (image, 1 - label)):
+        files = write_case(tmp_path, *changed, record_of("a"), "float32", 0).files
+        assert manifest_of(["a"], files).case_checksums()["a"] != before["a"]
 
 
 def test_a_case_reads_back_without_pickle(tmp_path):

@@ -6,6 +6,7 @@ from data_preprocessing.files import write_model
 from nnunet_tf.evaluation.dice import summarize
 from nnunet_tf.evaluation.folds import over_folds, pool_folds
 from nnunet_tf.inference.model_folder import fold_folders
+from nnunet_tf.training.trained_cases import TrainedCases
 
 
 def summary(*dice):
@@ -83,6 +84,19 @@ def test_folds_of_other_classes_are_refused(results):
     validated(results, 3, {"z": [[4, 4, 4]]}, ["liver"])
     with pytest.raises(UserError, match=r"fold_3.*other classes"):
         pool_folds(results, worst=1)
+
+
+def test_folds_trained_on_different_cases_are_refused_and_these_are_named(results):
+    first = TrainedCases(training={"c": "1", "d": "2", "e": "3"}, validation={"a": "4", "b": "5"})
+    write_model(results / "fold_0" / "cases.json", first)
+    pool_folds(results, worst=1)  # of the others it is not known
+    second = TrainedCases(training={"a": "4", "b": "5", "c": "1"}, validation={"d": "2", "e": "3"})
+    write_model(results / "fold_2" / "cases.json", second)
+    pool_folds(results, worst=1)
+    for other, told in (({"f": "6"}, "added: f"), ({"c": "other"}, "changed: c")):
+        write_model(results / "fold_10" / "cases.json", TrainedCases(training=first.checksums | other, validation={}))
+        with pytest.raises(UserError, match=rf"fold_10.*{told}"):
+            pool_folds(results, worst=1)
 
 
 def test_a_fold_without_validation_is_refused(results):

@@ -166,26 +166,52 @@ def test_what_is_wanted_beside_the_labels_does_not_change_them(tmp_path):
     np.testing.assert_array_equal(ensemble.predict(volume, Wanted(tmp_path / "kept.npy", True)).labels, plain)
 
 
+def plain_spread(shares, decided):
+    """The deviation of the decided output's probability over all passes of all members, each member counting alike.
+
+    `shares` is one array `(passes, outputs, D, H, W)` per member.
+    """
+    chosen = [np.take_along_axis(each, decided[np.newaxis, np.newaxis], axis=1)[:, 0] for each in shares]
+    weights = np.concatenate([np.full(len(each), 1 / len(each) / len(chosen)) for each in chosen])
+    values = np.concatenate(chosen)
+    mean = np.einsum("p,pdhw->dhw", weights, values)
+    return np.sqrt(np.einsum("p,pdhw->dhw", weights, (values - mean) ** 2))
+
+
 @pytest.mark.parametrize("regions", [None, REGIONS])
-def test_uncertainty_is_that_of_all_flips_folds_and_members(regions):
+@pytest.mark.parametrize(("folds", "tta_axes"), [((3, 2), (0, 1, 2)), ((3,), (1, 2)), ((1, 4), ()), ((2, 1, 1), (2,))])
+def test_uncertainty_is_that_of_all_flips_folds_and_members(regions, folds, tta_axes):
     # One window on the scan's own grid: then blending and resampling change nothing.
     volume = make_volume((8, 8, 8), (1.0, 1.0, 1.0))
-    members = [member_of(plan_of(3, regions=regions), folds=3), member_of(plan_of(2, regions=regions), folds=2)]
+    plans = [plan_of(3, regions=regions), plan_of(2, regions=regions), plan_of(3, regions=regions)]
+    members = [member_of(plan, count) for plan, count in zip(plans, folds, strict=False)]
     to_shares = expit if regions else lambda logits: softmax(logits, axis=0)
-    logits = [np.array(list(passes(member, volume, tta_axes=(0, 1, 2)))) for member in members]
-    means = np.array([to_shares(each.mean(axis=0)) for each in logits])
-    mean = means.mean(axis=0)
-    prediction = Ensemble(members, tta_axes=(0, 1, 2)).predict(volume, Wanted(uncertainty=True))
+    logits = [np.array(list(passes(member, volume, tta_axes=tta_axes))) for member in members]
+    mean = np.mean([to_shares(each.mean(axis=0)) for each in logits], axis=0)
+    prediction = Ensemble(members, tta_axes=tta_axes).predict(volume, Wanted(uncertainty=True))
     entropy = (entr(mean) + (entr(1 - mean) if regions else 0)).sum(axis=0)
     np.testing.assert_allclose(prediction.entropy, in_whole(entropy, volume, members[0].plan), atol=1e-4)
     decided = mean.argmax(axis=0)
     if regions:
         decided = np.where(mean[1] > 0.5, 1, np.where(mean[0] > 0.5, 0, decided))
-    variances = [np.array([to_shares(each) for each in passes_]).var(axis=0) for passes_ in logits]
-    variance = np.mean(variances, axis=0) + means.var(axis=0)
-    spread = np.sqrt(np.take_along_axis(variance, decided[np.newaxis], axis=0)[0])
+    spread = plain_spread([np.array([to_shares(each) for each in one]) for one in logits], decided)
     assert spread.max() > 0.1
     np.testing.assert_allclose(prediction.spread, in_whole(spread, volume, members[0].plan), atol=1e-4)
+
+
+def test_the_spread_between_members_of_one_pass_is_exact_on_any_grid():
+    volume = make_volume()
+    plans = plan_of(3, spacing_3d=(1.0, 1.2, 1.9)), plan_of(2, spacing_3d=(1.0, 1.2, 1.9), spacing_2d=(1.4, 0.9))
+    members = [member_of(plan) for plan in plans]
+    shares = [np.array([softmax(each, axis=0) for each in passes(member, volume)]) for member in members]
+    mean = np.mean([each[0] for each in shares], axis=0)
+    second, first = np.sort(mean, axis=0)[-2:]
+    spread = plain_spread(shares, mean.argmax(axis=0))
+    clear = in_whole((first - second > 1e-4).astype(np.float32), volume, plans[0], outside=1) > 0
+    prediction = Ensemble(members).predict(volume, Wanted(uncertainty=True))
+    np.testing.assert_allclose(prediction.spread[clear], in_whole(spread, volume, plans[0])[clear], atol=1e-4)
+    assert clear.mean() > 0.98
+    assert spread.max() > 0.1
 
 
 def test_one_network_without_flips_has_no_spread():

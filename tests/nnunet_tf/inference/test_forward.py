@@ -67,6 +67,9 @@ def test_the_variance_is_that_of_the_probabilities_over_networks_and_flips(regio
     np.testing.assert_allclose(scores[:, :2], np.moveaxis(logits.mean(axis=0), -1, 1), atol=1e-5)
     np.testing.assert_allclose(scores[:, 2:], np.moveaxis(shares.var(axis=0), -1, 1), atol=1e-6)
     assert shares.var(axis=0).max() > 0.01
+    more = make_forward(networks, flip_subsets(range(3)), with_variance=True, with_mean=True, regions=regions)(patches)
+    np.testing.assert_allclose(more[:, :4], scores, atol=1e-5)
+    np.testing.assert_allclose(more[:, 4:], np.moveaxis(shares.mean(axis=0), -1, 1), atol=1e-6)
 
 
 def test_new_weights_are_used_at_once():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from data_preprocessing.errors import UserError
@@ -87,6 +89,40 @@ def test_a_damaged_postprocessing_is_refused(home):
     (home / POSTPROCESSING_NAME).write_text("{")
     with pytest.raises(UserError, match=f"task90_3d/{POSTPROCESSING_NAME}"):
         open_models(home)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "field"),
+    [
+        (NETWORK_NAME, {"network": "vnet"}, "network"),
+        (NETWORK_NAME, {"network": "unet"}, "network"),  # of a 3D plan
+        (NETWORK_NAME, {"norm": "layer"}, "norm"),
+        (NETWORK_NAME, {"negative_slope": float("nan")}, "negative_slope"),
+        (NETWORK_NAME, {"negative_slope": -1}, "negative_slope"),
+        (NETWORK_NAME, {"width": 0}, "width"),
+        (NETWORK_NAME, {"mirror_axes": "xx"}, None),
+        (NETWORK_NAME, {"mirror_axes": "q"}, "mirror_axes"),
+        (NETWORK_NAME, {"depth": 3}, "depth"),
+        (POSTPROCESSING_NAME, {"format": 2}, "format"),
+        (POSTPROCESSING_NAME, {"keep_largest": [7]}, "keep_largest"),
+        (POSTPROCESSING_NAME, {"keep_largest": [0]}, "keep_largest"),
+        (POSTPROCESSING_NAME, {"keep_largest": [-1]}, "keep_largest"),
+        (POSTPROCESSING_NAME, {"cases": -1}, "cases"),
+        (POSTPROCESSING_NAME, {"dice_before": 1.5}, "dice_before"),
+        (POSTPROCESSING_NAME, {"keep": [1]}, "keep"),
+    ],
+)
+def test_what_a_model_folder_holds_is_checked_field_by_field(home, name, changes, field):
+    folder = home / "fold_0"
+    write_postprocessing(folder, Postprocessing(keep_largest=(1,)))
+    open_models(folder)
+    (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | changes))
+    if field is None:
+        open_models(folder)
+        return
+    with pytest.raises(UserError, match=rf"^{folder / name}: {field}\b.*; ") as refusal:
+        open_models(folder)
+    assert len(str(refusal.value).splitlines()) == 1
 
 
 def test_a_missing_model_or_fold_is_refused(home):

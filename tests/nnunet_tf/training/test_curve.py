@@ -1,5 +1,6 @@
 import pytest
 
+from data_preprocessing.errors import UserError
 from nnunet_tf.training.curve import (
     EpochMetrics,
     best_epoch,
@@ -107,6 +108,21 @@ def test_metrics_come_back_and_are_cut_to_the_epochs_asked_for(tmp_path):
     write_metrics(tmp_path, written)
     assert read_metrics(tmp_path, 3) == written
     assert read_metrics(tmp_path, 2) == written[:2]
+
+
+@pytest.mark.parametrize("lost", ["all", "first line", "half a line", "file", "bytes"])
+def test_metrics_that_are_not_those_of_the_checkpoint_are_a_line(tmp_path, lost):
+    write_metrics(tmp_path, history(0.5, None, 0.9))
+    path = tmp_path / "metrics.jsonl"
+    text = path.read_text()
+    path.write_text({"all": "", "first line": text.split("\n", 1)[1], "half a line": text[:-20]}.get(lost, text))
+    if lost == "bytes":
+        path.write_bytes(b"\xff\xfe\x00\n" * 3)
+    if lost == "file":
+        path.unlink()
+    with pytest.raises(UserError, match=f"^{path}.*--overwrite"):
+        read_metrics(tmp_path, 3)
+    assert read_metrics(tmp_path, 0) == []
 
 
 def test_a_run_with_and_without_validations_is_drawn(tmp_path):

@@ -10,7 +10,12 @@ from nnunet_tf.runtime.command_line import CommandParser
 from nnunet_tf.training.options import add_training_options, training_settings
 from nnunet_tf.training.resume import check_resume, compared, differences, option_name
 from nnunet_tf.training.settings import write_settings
-from nnunet_tf.training.trained_cases import TrainedCases, added_and_removed, write_trained_cases
+from nnunet_tf.training.trained_cases import (
+    TrainedCases,
+    added_and_removed,
+    validated_though_learnt,
+    write_trained_cases,
+)
 from tests.nnunet_tf.training.test_run import make_job
 
 
@@ -125,3 +130,21 @@ def test_a_run_of_a_version_that_did_not_record_its_cases_is_refused_and_says_wh
 def test_many_cases_are_told_in_short():
     before, now = (TrainedCases(training=dict.fromkeys(names, ""), validation={}) for names in ("a", "abcdefghij"))
     assert added_and_removed(before, now) == ["added: b, c, d, e, f and 4 more"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "checksum_of_d", "learnt"),
+    [("Task91_Tiny", "other", ["d"]), ("Task92_Other", "other", []), ("Task92_Other", "sum of d", ["d"])],
+)
+def test_validation_cases_that_a_pretrained_model_has_learnt_are_known(begun, dataset, checksum_of_d, learnt):
+    source = replace(
+        begun,
+        fold=Fold(("c", "d"), ("a",)),
+        plan=begun.plan.model_copy(update={"dataset": dataset}),
+        checksums=dict(begun.checksums) | {"d": checksum_of_d},
+    )
+    write_plan(source.folder, source.plan)
+    write_trained_cases(source)
+    assert validated_though_learnt(source.folder, begun) == learnt
+    (source.folder / "cases.json").unlink()
+    assert validated_though_learnt(source.folder, begun) == []
