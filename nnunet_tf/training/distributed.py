@@ -30,6 +30,9 @@ class Group(Protocol):
     def mean_gradients(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the mean of each gradient over the processes."""
 
+    def sum_tensor(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the sum of `tensor` over the processes; its gradient is the sum of theirs. For use in a step."""
+
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of `array` over the processes."""
 
@@ -46,6 +49,10 @@ class Alone:
     def mean_gradients(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the gradients as they are."""
         return list(gradients)
+
+    def sum_tensor(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the tensor as it is."""
+        return tensor
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Returns the array as it is."""
@@ -79,6 +86,10 @@ class HorovodGroup:
         """Returns the mean of each gradient over the processes, in one grouped all-reduce."""
         hvd = self._hvd
         return list(hvd.grouped_allreduce(list(gradients), op=hvd.Average, compression=self._compression))
+
+    def sum_tensor(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the sum of `tensor` over the processes, never in float16; its gradient is the sum of theirs."""
+        return self._hvd.allreduce(tensor, op=self._hvd.Sum)
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """Returns the sum of `array` over the processes."""

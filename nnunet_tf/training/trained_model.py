@@ -11,7 +11,7 @@ from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WE
 from nnunet_tf.networks.build import build_network, full_resolution
 from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.checkpoint import State
-from nnunet_tf.training.distributed import Group
+from nnunet_tf.training.distributed import Alone, Group
 from nnunet_tf.training.losses import make_loss
 from nnunet_tf.training.optimizer import make_optimizer
 from nnunet_tf.training.pretrained import load_pretrained
@@ -36,7 +36,8 @@ class TrainedModel:
         self.average = WeightAverage(self.network, decay) if decay else None
         self._scored = self._build() if self.average else self.network
         self.predicting = full_resolution(self._scored) if settings.network.deep_supervision else self._scored
-        loss = make_loss(settings.loss, [region.classes for region in plan.regions] or None)
+        regions = [region.classes for region in plan.regions] or None
+        loss = make_loss(settings.loss, regions, None if isinstance(group, Alone) else group.sum_tensor)
         schedule = make_schedule(settings.optimizer, settings.steps)
         self.pace = PacedSchedule(schedule) if settings.elastic else None
         optimizer = make_optimizer(settings.optimizer, settings.steps, loss_scaling, self.pace or schedule)

@@ -19,11 +19,18 @@ from nnunet_tf.training.distributed import join_group
 group = join_group()
 rank = float(group.rank)
 mean = group.mean_gradients([tf.constant([rank, 2 * rank]), tf.constant(10 * rank)])
+value = tf.constant([rank, 3.0])
+with tf.GradientTape() as tape:
+    tape.watch(value)
+    total = group.sum_tensor(value)
+    loss = tf.reduce_sum(total * (rank + 1))
+slope = tape.gradient(loss, value)
 variable = tf.Variable([rank + 5])
 group.broadcast([variable])
 if rank == 0:
     print("size", group.size)
     print("mean", mean[0].numpy().tolist(), float(mean[1]))
+    print("total", total.numpy().tolist(), slope.numpy().tolist())
     print("sum", group.sum(np.array([[rank + 1]])).tolist())
 else:
     group.sum(np.array([[rank + 1]]))
@@ -40,17 +47,22 @@ def test_two_workers_average_gradients_add_up_arrays_and_start_from_the_same_val
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"size 2", "mean [0.5, 1.0] 5.0", "sum [[3.0]]"} <= set(done.stdout.splitlines())
+    assert {"size 2", "total [1.0, 6.0] [3.0, 3.0]", "mean [0.5, 1.0] 5.0", "sum [[3.0]]"} <= set(
+        done.stdout.splitlines()
+    )
 
 
 STEPS = """
 import sys
 import keras, numpy as np
 from nnunet_tf.training.distributed import join_group
+from nnunet_tf.training.recipe import LossSettings
 from tests.nnunet_tf.training.test_step import PATCH, make_step
 
 group = join_group(fp16_allreduce="fp16" in sys.argv)
-step = make_step(group=group, optimizer="sgd", learning_rate=0.1, momentum=0.9, scheduler="none", warmup_steps=0)
+loss = LossSettings(loss="adaptive" if "adaptive" in sys.argv else "dice_ce", batch_dice="batch_dice" in sys.argv)
+settings = {"learning_rate": 0.1, "momentum": 0.9, "scheduler": "none", "warmup_steps": 0}
+step = make_step(group=group, loss=loss, xla="xla" in sys.argv, optimizer="sgd", **settings)
 random = np.random.default_rng(0)
 for _ in range(5):
     image = random.normal(size=(2, *PATCH, 1)).astype(np.float32)
@@ -63,7 +75,7 @@ if group.rank == 0:
 
 
 def weights_after_steps(tmp_path, workers, *options):
-    script, result = tmp_path / "steps.py", tmp_path / f"{workers}.npz"
+    script, result = tmp_path / "steps.py", tmp_path / f"{workers}{'_'.join(options)}.npz"
     script.write_text(STEPS)
     command = [str(script), str(result), *options]
     code = f"from nnunet_tf.launch.workers import Launch, start; start(Launch(workers={workers}), {command})"
@@ -84,6 +96,13 @@ def test_two_processes_with_batch_1_give_the_weights_of_one_with_batch_2(tmp_pat
     assert max(np.abs(alone - sent).max() for alone, sent in pairs) > 1e-6  # gradients did travel in float16
     for alone, sent in pairs:
         np.testing.assert_allclose(sent, alone, atol=2e-3)
+
+
+@pytest.mark.parametrize("options", [("batch_dice",), ("batch_dice", "xla"), ("adaptive", "batch_dice"), ("adaptive",)])
+def test_they_do_where_the_loss_is_one_of_the_whole_batch(tmp_path, options):
+    one, two = (weights_after_steps(tmp_path, workers, *options) for workers in (1, 2))
+    for alone, together in zip(one, two, strict=True):
+        np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_workers_with_and_without_a_gpu_do_not_train_together():

@@ -192,7 +192,7 @@ def test_an_object_stays_where_it_is_at_every_level(dim, step):
     ball = (np.square(grid - centre).sum(axis=0) <= 20**2).astype(np.int32)
     coarse = seen_target(ball[np.newaxis], (step,) * dim)[0]
     centroid = np.argwhere(coarse).mean(axis=0) * step + (step - 1) / 2  # in voxels of the ball
-    assert np.abs(centroid - centre).max() < 1  # half a voxel, and the steps of its surface
+    assert np.abs(centroid - centre).max() < 0.5 + step / 8  # half a voxel, and the steps of its surface
 
 
 def test_levels_that_are_no_blocks_of_the_target_are_refused(batch):
@@ -207,3 +207,68 @@ def test_a_model_of_unknown_batch_size_can_be_trained_with_it(batch):
     model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     model.compile("adam", lambda truth, outputs: make_loss(LossSettings())([outputs], truth))
     assert np.isfinite(model.train_on_batch(logits, target))
+
+
+WORKERS = 2
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+@pytest.mark.parametrize("regions", [None, REGIONS])
+def test_the_mean_over_workers_is_the_loss_and_gradient_of_their_batches_as_one(settings, regions):
+    random = np.random.default_rng(2)
+    levels = [random.normal(size=(4, *shape, 3 - bool(regions))).astype(np.float32) for shape in ((4, 6), (2, 3))]
+    target = random.integers(0, 3, (4, 4, 6)).astype(np.int32)
+    target[2:, 1:] = 0  # the second worker sees another share of each class
+    # Certain of the truth in the first worker: there the adaptive loss of its own batch would be the Dice loss.
+    truth = np.eye(3)[target] if regions is None else np.stack([np.isin(target, each) for each in regions], axis=-1)
+    levels[0][:2] += 9 * truth[:2]
+    alone = make_loss(settings, regions)
+    logits = [tf.constant(level) for level in levels]
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        expected = alone(logits, target)
+    gradients = tape.gradient(expected, logits)
+
+    halves = [[level[:2] for level in logits], [level[2:] for level in logits]]
+    waiting = []
+
+    def sum_over_workers(tensor):
+        """Adds up what both workers hand in: the first half, told before, has been handed in already."""
+        if len(waiting) < WORKERS - 1:
+            waiting.append(tensor)
+            raise Waiting
+        return tensor + waiting.pop()
+
+    loss = make_loss(settings, regions, sum_over_workers)
+    with tf.GradientTape() as tape:
+        flat = [level for half in halves for level in half]
+        tape.watch(flat)
+        total = both_workers(loss, halves, [target[:2], target[2:]], waiting)
+    assert float(total) / WORKERS == pytest.approx(float(expected), rel=1e-5)
+    found = tape.gradient(total, flat)
+    for level, gradient in enumerate(gradients):
+        whole = np.concatenate([found[level], found[len(levels) + level]]) / WORKERS
+        np.testing.assert_allclose(whole, gradient, rtol=1e-4, atol=1e-7)
+
+
+class Waiting(Exception):
+    """Raised in a worker that waits for the other."""
+
+
+def both_workers(loss, halves, targets, waiting):
+    """The sum of the losses of two workers, of which each hands its sums to the other."""
+    total = 0.0
+    for first, second in ((0, 1), (1, 0)):
+        if loss.crosses_workers:
+            with pytest.raises(Waiting):
+                loss(halves[first], targets[first])
+        total += loss(halves[second], targets[second])
+    assert not waiting
+    return total
+
+
+@pytest.mark.parametrize("settings", KINDS, ids=str)
+def test_only_batch_dice_and_the_adaptive_loss_ask_the_other_workers(settings):
+    needs = settings.batch_dice or settings.loss == "adaptive"
+    assert make_loss(settings, None, lambda tensor: tensor).crosses_workers == needs
+    assert not make_loss(settings).crosses_workers

@@ -23,6 +23,7 @@ def make_step(
     group=None,
     network=NetworkSettings(deep_supervision=True),
     patch=PATCH,
+    loss=LossSettings(),
     **optimizer,
 ):
     before = keras.mixed_precision.dtype_policy()
@@ -36,7 +37,7 @@ def make_step(
         network,
         make_optimizer(settings, 1000, loss_scaling=precision == "mixed_float16"),
         group or Alone(),
-        make_loss(LossSettings(), None),
+        make_loss(loss, None, group.sum_tensor if group else None),
         WeightAverage(network, 0.9) if average else None,
         xla,
     )
