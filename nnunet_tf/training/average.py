@@ -15,6 +15,7 @@ class WeightAverage:
 
     def __init__(self, network: keras.Model, decay: float) -> None:
         self.network, self.decay = network, decay
+        self._share = keras.Variable(1.0, dtype="float32", trainable=False, name="share")
         self._updates = keras.Variable(0, dtype="int64", trainable=False, name="updates")
         self._averages = [
             keras.Variable(ops.cast(weight, "float32"), dtype="float32", trainable=False, name="average")
@@ -32,10 +33,17 @@ class WeightAverage:
             average.assign(ops.cast(weight, "float32"))
         self._updates.assign(0)
 
+    def keep_pace(self, share: float) -> None:
+        """Takes `decay` to the power of `share` from now on, the global batch being that many times as large.
+
+        So the average looks back over as many patches as before. Source: Busbridge et al., How to Scale Your EMA, 2023.
+        """
+        self._share.assign(share)
+
     def update(self) -> None:
         """Takes the weights of the moment into the average, after an optimiser's step; may be traced."""
         updates = ops.cast(self._updates, "float32")
-        decay = ops.minimum(self.decay, (1 + updates) / (10 + updates))
+        decay = ops.minimum(ops.power(self.decay, self._share), (1 + updates) / (10 + updates))
         for average, weight in zip(self._averages, self.network.trainable_weights, strict=True):
             average.assign_sub((1 - decay) * (average - ops.cast(weight, "float32")))
         self._updates.assign_add(1)

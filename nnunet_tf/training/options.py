@@ -21,11 +21,11 @@ from nnunet_tf.runtime.command_line import (
 )
 
 if TYPE_CHECKING:
-    from data_preprocessing.task import TaskConfig
+    from data_preprocessing.task import TaskConfig, TrainingDefaults
     from nnunet_tf.training.recipe import OptimizerSettings
     from nnunet_tf.training.settings import TrainingSettings
 
-EMA_DECAY = 0.998  # the last five hundred steps or so
+EMA_DECAY = 0.998  # the last five hundred steps of one worker or so
 # Where the optimiser is another than the network's own, which the configs' learning rates are for.
 LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 1e-2,  # nnU-Net (Nature Methods 2021, "Training")
@@ -117,7 +117,11 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
         help="course of the learning rate; else cosine, of unet none, of tiny-unet step",
     )
     add("--decay-rate", type=factor, help="step, exponential: factor on the rate; else 0.8")
-    add("--decay-steps", type=positive_int, help="step, exponential: steps between such factors; else 500")
+    add(
+        "--decay-steps",
+        type=positive_int,
+        help="step, exponential: steps between such factors; else 500, shared out among the workers",
+    )
     add(
         "--warmup-steps",
         type=whole_number,
@@ -126,9 +130,9 @@ def _add_optimization(group: argparse._ArgumentGroup) -> None:
     add(
         "--ema",
         type=share,
-        default=EMA_DECAY,
         metavar="DECAY",
-        help="decay of the moving average of the weights, which is what is scored and saved; 0: the weights themselves",
+        help="decay of the moving average of the weights, which is what is scored and saved; 0: the weights "
+        f"themselves; else {EMA_DECAY:g} to the power of the number of workers",
     )
 
 
@@ -167,14 +171,14 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
     recipe, defaults = RECIPES[network.network], training_defaults(config.training, network.network)
     augmentation = options.augmentation or defaults.augmentation
     mirror_axes = _mirror_axes(options.mirror_axes, augmentation, defaults.mirror_axes)
-    steps = options.steps_per_epoch or math.ceil(defaults.steps_per_epoch / options.gpus)
+    shared_steps = math.ceil(defaults.steps_per_epoch / options.gpus)
     batch_dice = options.batch_dice if options.batch_dice is not None else options.dim == 2
     validate_every = defaults.validate_every if options.validate_every is None else options.validate_every
     return TrainingSettings(
         fold=options.fold,
         folds=options.nfolds,
         epochs=options.epochs or defaults.epochs,
-        steps_per_epoch=steps,
+        steps_per_epoch=options.steps_per_epoch or shared_steps,
         batch_size=options.batch_size or defaults.batch_size(options.dim),
         seed=options.seed,
         amp=options.amp,
@@ -183,7 +187,7 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
         loss=LossSettings(
             loss=options.loss or recipe.loss, batch_dice=batch_dice, include_background=options.include_background
         ),
-        optimizer=_optimizer_settings(options, network.network, defaults.learning_rate),
+        optimizer=_optimizer_settings(options, network.network, defaults, shared_steps / defaults.steps_per_epoch),
         augmentation=augmentation,
         read_roi=options.read_roi,
         volumes=options.nvol,
@@ -204,7 +208,10 @@ def _mirror_axes(chosen: str | None, augmentation: Augmentation, stated: str) ->
     return NO_AXES
 
 
-def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learning_rate: float) -> "OptimizerSettings":
+def _optimizer_settings(
+    options: argparse.Namespace, network: NetworkName, defaults: "TrainingDefaults", pace: float
+) -> "OptimizerSettings":
+    """Returns the optimiser's settings; `pace` is the steps of a run of all workers over those of one worker."""
     from nnunet_tf.training.recipe import DECAY_RATE, DECAY_STEPS, OptimizerSettings, rate_factor
     from nnunet_tf.training.recipes import RECIPES
 
@@ -214,7 +221,9 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
     scheduler = options.scheduler or recipe.scheduler
     _refuse_idle(options, OF_OPTIMIZERS, "optimizer", optimizer)
     _refuse_idle(options, OF_SCHEDULERS, "scheduler", scheduler)
-    alone = learning_rate if own else LEARNING_RATES[optimizer]
+    alone = defaults.learning_rate if own else LEARNING_RATES[optimizer]
+    # Other schedules have no use for it, and must not differ by it when a run is resumed.
+    decay_steps = max(1, round(DECAY_STEPS * pace)) if scheduler in OF_SCHEDULERS["decay_steps"] else DECAY_STEPS
     momentum = RMSPROP_MOMENTUM if optimizer == "rmsprop" else MOMENTUM
     return OptimizerSettings(
         optimizer=optimizer,
@@ -224,9 +233,9 @@ def _optimizer_settings(options: argparse.Namespace, network: NetworkName, learn
         nesterov=options.nesterov is not False,
         scheduler=scheduler,
         decay_rate=options.decay_rate or DECAY_RATE,
-        decay_steps=options.decay_steps or DECAY_STEPS,
+        decay_steps=options.decay_steps or decay_steps,
         warmup_steps=recipe.warmup_steps if options.warmup_steps is None else options.warmup_steps,
-        ema=options.ema or None,
+        ema=(EMA_DECAY**options.gpus if options.ema is None else options.ema) or None,
     )
 
 

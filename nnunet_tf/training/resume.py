@@ -8,7 +8,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
 from data_preprocessing.plan import read_plan
 from nnunet_tf.runtime.precision import Precision
-from nnunet_tf.training.settings import CHECKPOINT_NAME, SETTINGS_NAME, Job, TrainingSettings
+from nnunet_tf.training.settings import CHECKPOINT_NAME, METHOD, SETTINGS_NAME, Job, TrainingSettings
 from nnunet_tf.training.trained_cases import (
     CASES_NAME,
     TrainedCases,
@@ -32,6 +32,7 @@ FREE_ON_RESUME = {
     "fp16_allreduce",
     "pretrained",
     "elastic",
+    "method",  # which `check_resume` looks at
 }
 # What is another by default where the first is another: with that put right, these are too.
 OF_OPTIMIZER = {"learning_rate", "weight_decay", "momentum"}
@@ -51,7 +52,7 @@ OPTION_NAMES = {"folds": "nfolds", "volumes": "nvol"}  # where they are not thos
 
 
 def check_resume(job: Job) -> None:
-    """Raises UserError where the model folder holds no run to go on with, or one of other data or settings.
+    """Raises UserError where the model folder holds no run to go on with, or one of other data, settings or method.
 
     More epochs are fine, and what else is in `FREE_ON_RESUME`. Of settings, the options to change are named; of data,
     the cases that came, went, changed or moved between training and validation.
@@ -69,6 +70,11 @@ def check_resume(job: Job) -> None:
     _refuse_other_cases(job, added_and_removed(cases_before, cases_now))
     if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:
         raise UserError(f"{job.folder}: the run used shards of another config; {remedy}")
+    if before.stated_method != METHOD:
+        raise UserError(
+            f"{job.folder / SETTINGS_NAME}: the run is of another version of this program, which drew patches and "
+            f"computed the loss or the best epoch in another way; {remedy}"
+        )
     differing = differences(before, job.settings)
     if differing:
         raise UserError(

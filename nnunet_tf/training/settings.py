@@ -21,6 +21,9 @@ from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
 CROSS_VALIDATION_NAME = "cross_validation.json"  # beside the folders of the folds
+# Rises when batches, loss or best epoch are made in another way: a run does not go on under another number.
+METHOD = 2
+UNSTATED_METHOD = 1  # of runs from before it was written down
 
 
 class TrainingSettings(Strict):
@@ -52,6 +55,12 @@ class TrainingSettings(Strict):
     xla: bool = False
     fp16_allreduce: bool = False
     elastic: bool = False
+    method: int = METHOD
+
+    @property
+    def stated_method(self) -> int:
+        """The method of the run that settings were read from."""
+        return self.method if "method" in self.model_fields_set else UNSTATED_METHOD
 
     @property
     def steps(self) -> int:

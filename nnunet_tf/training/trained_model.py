@@ -75,12 +75,14 @@ class TrainedModel:
             self.average.start()
 
     def keep_pace(self, epoch: int, worker_steps: int, size: int) -> None:
-        """Fits the learning rate of an elastic run to `size` workers, from this place in it on."""
+        """Fits the learning rate and the average of an elastic run to `size` workers, from this place in it on."""
         if self.pace is None:
             return
         settings, share = self.job.settings, size / self.job.settings.workers
         place = epoch * settings.steps_per_epoch + worker_steps / settings.workers
         factor = rate_factor(settings.optimizer.optimizer, share)
+        if self.average:
+            self.average.keep_pace(share)
         self.pace.change(int(self.step.optimizer.iterations), place, share, factor)
 
     def refresh(self) -> None:

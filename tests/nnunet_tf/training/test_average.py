@@ -51,6 +51,22 @@ def test_the_average_follows_the_weights_by_its_formula_and_the_others_are_copie
         np.testing.assert_array_equal(weight, value)
 
 
+def test_half_as_many_workers_move_the_average_half_as_far():
+    network, other = make_network(), make_network()
+    average = WeightAverage(network, 0.1)  # less than the warm-up's, after a few updates
+    update = tf.function(average.update)
+    for _ in range(5):
+        update()
+    average.keep_pace(0.5)
+    before = [np.array(weight) for weight in network.trainable_weights]
+    change(network, 0)
+    update()
+    average.copy_to(other)
+    for weight, first, source in zip(other.trainable_weights, before, network.trainable_weights, strict=True):
+        kept = 0.1**0.5
+        np.testing.assert_allclose(weight, kept * first + (1 - kept) * np.array(source), rtol=1e-5, atol=1e-6)
+
+
 def test_before_the_first_update_the_average_is_the_network():
     network, other = make_network(), make_network()
     WeightAverage(network, 0.9).copy_to(other)

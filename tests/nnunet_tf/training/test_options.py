@@ -8,6 +8,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.task import TaskConfig, TrainingDefaults
 from nnunet_tf.runtime.command_line import CommandParser
 from nnunet_tf.training.options import add_training_options, training_settings
+from nnunet_tf.training.schedule import make_schedule
 
 
 @pytest.fixture
@@ -37,6 +38,31 @@ def test_the_config_speaks_where_the_command_line_does_not(settings, small_confi
 def test_an_epoch_is_shared_out_among_the_workers(settings):
     assert settings(gpus=2).steps_per_epoch == 2  # of three
     assert settings("--steps-per-epoch", "3", gpus=2).steps_per_epoch == 3
+
+
+@pytest.mark.parametrize("scheduler", ["step", "exponential"])
+@pytest.mark.parametrize("gpus", [1, 2, 3, 4, 5, 7, 8, 16])
+def test_the_rate_ends_where_it_ends_with_one_worker(settings, small_config, scheduler, gpus):
+    words = ("--network", "tiny-unet", "--scheduler", scheduler, "--learning-rate", "1")
+    result = settings(*words, dim=2, config=bare(small_config), gpus=gpus)
+    last = float(make_schedule(result.optimizer, result.steps)(result.steps - 1))
+    assert last == pytest.approx(0.8**4 if scheduler == "step" else 0.8**5, rel=0.02)
+
+
+def test_decay_steps_that_are_given_are_taken_as_they_are(settings):
+    result = settings("--scheduler", "step", "--decay-steps", "40", gpus=4)
+    assert result.optimizer.decay_steps == 40
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8])
+def test_the_average_looks_back_over_as_many_patches_with_any_number_of_workers(settings, gpus):
+    assert settings(gpus=gpus).optimizer.ema == pytest.approx(0.998**gpus)
+    assert settings("--ema", "0.9", gpus=gpus).optimizer.ema == 0.9
+    assert settings("--ema", "0", gpus=gpus).optimizer.ema is None
+
+
+def test_a_schedule_without_decay_steps_is_the_same_with_any_number_of_workers(settings):
+    assert {settings(gpus=gpus).optimizer.decay_steps for gpus in (1, 2, 8)} == {500}
 
 
 def test_an_epoch_has_as_many_patches_with_any_number_of_workers(settings):

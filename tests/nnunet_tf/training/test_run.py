@@ -1,5 +1,6 @@
 """Whole runs of the small networks, in this very process: train, stop, go on, predict, pack."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -135,6 +136,20 @@ def test_an_update_that_blows_up_with_a_finite_loss_leaves_the_last_good_epoch(t
         check_resume(replace(job, settings=with_optimizer(job.settings, learning_rate=1e-3)))
     run(job, resume=True)
     assert [each.epoch for each in read_metrics(job.folder, 2)] == [0, 1]
+
+
+def test_a_run_of_an_older_method_is_not_gone_on_with(tmp_path, image):
+    job = make_job(tmp_path, tmp_path / "model", "unet", epochs=1)
+    run(job)
+    check_resume(job)
+    path = job.folder / "training.json"
+    stated = json.loads(path.read_text())
+    for method in ({}, {"method": stated["method"] - 1}, {"method": stated["method"] + 1}):
+        path.write_text(json.dumps({name: value for name, value in stated.items() if name != "method"} | method))
+        with pytest.raises(UserError) as refused:
+            check_resume(job)
+        assert str(path) in str(refused.value)
+        assert "--resume" in str(refused.value)
 
 
 def with_optimizer(settings, **changes):
