@@ -5,10 +5,13 @@ The operator of an axis is the spline interpolation of the identity, so the resu
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
+
+from data_preprocessing.label_vote import preferred_sides, vote
 
 ANISOTROPY = 3.0  # spacing ratio from which the coarsest axis is resampled apart (nnU-Net, Nature Methods 2021)
 NEAREST, LINEAR, CUBIC = 0, 1, 3
@@ -129,38 +132,72 @@ def resample_image(
 def resample_label(
     label: np.ndarray, shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
 ) -> np.ndarray:
-    """Returns class indices `label` `(D, H, W)` on `shape`, same dtype: linear a class, then the likeliest class.
+    """Returns class indices `label` `(D, H, W)` on `shape`, same dtype: linear per class, then the likeliest class.
 
-    Through plane nearest where anisotropic. Spacings in mm as for `resample_image`.
+    Through plane nearest where anisotropic. Spacings in mm as for `resample_image`. Where classes tie, the label of the
+    nearest source voxel wins; of voxels equally near, which even factors leave, that on the side of `preferred_sides`.
     """
     if label.shape == tuple(shape):
         return label
     orders = interpolation_orders(LINEAR, spacing, target)
+    through, down, across = (_neighbours(*sizes) for sizes in zip(label.shape, shape, orders, strict=True))
 
-    resampler = PlaneResampler(label.shape, shape, orders)
+    def corners(plane: int) -> tuple[np.ndarray, np.ndarray]:
+        """The labels around every point in a plane of the source, `(4, H, W)`, and where these are all the same."""
+        rows = (label[plane].take(places, axis=0) for places in (down.first, down.second))
+        values = np.stack([row.take(places, axis=1) for row in rows for places in (across.first, across.second)])
+        return values, (values[1:] == values[0]).all(axis=0)
+
+    kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     result = np.empty(tuple(shape), label.dtype)
     for index in range(shape[0]):
-        first, weights = resampler.sources(index)
-        planes = label[first : first + len(weights)]
-        shares = (
-            (value, resampler.in_plane(np.tensordot(weights, (planes == value).astype(np.float32), axes=1)))
-            for value in np.unique(planes)
-        )
-        result[index] = likeliest_class(shares, label.dtype)
+        needed = (int(through.first[index]), int(through.second[index]))
+        kept = {plane: kept[plane] if plane in kept else corners(plane) for plane in needed}
+        (first, first_alike), (second, second_alike) = (kept[plane] for plane in needed)
+        result[index] = first[0]
+        # Almost everywhere all labels around a point are the same: the time does not grow with the number of classes.
+        mixed = np.flatnonzero(~(first_alike & second_alike & (first[0] == second[0])))
+        y, x = np.divmod(mixed, shape[2])
+        labels = np.concatenate([values.reshape(4, -1).take(mixed, axis=1) for values in (first, second)])
+        weights = np.multiply.outer(through.weights[:, index], down.weights[:, np.newaxis, y] * across.weights[:, x])
+        result[index, y, x] = vote(labels, weights.reshape(labels.shape), preferred_sides(index, y, x))
     return result
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """The two source voxels beside each point of an axis, and the weight of each, `(2, points)`.
+
+    Where one alone counts it is both, and the second weight is 0.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    weights: np.ndarray
+
+
+def _neighbours(source: int, target: int, order: int) -> _Neighbours:
+    operator = axis_operator(source, target, order)
+    used = operator != 0
+    first, second = used.argmax(axis=1), source - 1 - used[:, ::-1].argmax(axis=1)
+    points = np.arange(target)
+    return _Neighbours(first, second, np.stack([operator[points, first], operator[points, second] * (second > first)]))
 
 
 class PlaneResampler:
     """Resamples volumes of one shape `(D, H, W)` to another plane by plane, so that neither need be in memory.
 
-    The result is that of `resample`. `orders` are the spline orders of the axes. With `rows`, only those of the
-    second axis of the result are made, and of the source only `source_rows` are needed; all unless said.
+    The result is that of `resample`. `orders` are the spline orders of the axes. With `rows`, a range of the second
+    axis of the result, only these are made (default: all). `source_rows` are the rows of the source that they need:
+    where an axis shrinks, these are not all, with all rows wanted either. Raises ValueError for a range without rows.
     """
 
     def __init__(
         self, source_shape: Sequence[int], shape: Sequence[int], orders: Sequence[int], rows: slice = slice(None)
     ) -> None:
         through, down, across = (axis_operator(*sizes) for sizes in zip(source_shape, shape, orders, strict=True))
+        if rows.step not in (None, 1) or not len(down[rows]):
+            raise ValueError(f"{rows} is no range of {shape[1]} rows")
         self.source_rows = _used(down[rows])
         operators = {1: down[rows, self.source_rows], 2: across}
         # The axis that shrinks goes first, and one that stays as it is takes no work.
@@ -170,6 +207,7 @@ class PlaneResampler:
             for axis in order
             if shape[axis] != source_shape[axis]
         ]
+        self.source_plane_shape = self.source_rows.stop - self.source_rows.start, source_shape[2]
         self._through = [(planes, row[planes]) for row in through for planes in [_used(row[np.newaxis])]]
 
     @property
@@ -183,7 +221,12 @@ class PlaneResampler:
         return planes.start, weights
 
     def in_plane(self, plane: np.ndarray) -> np.ndarray:
-        """Returns a plane `(source_rows, w)`, float32, resampled along its two axes: `(rows, W)`, float32."""
+        """Returns a plane of `source_plane_shape`, float32, resampled along its two axes: `(rows, W)`, float32.
+
+        Raises ValueError for another shape: more rows than `source_rows` would shift the result.
+        """
+        if plane.shape != self.source_plane_shape:
+            raise ValueError(f"a plane of shape {plane.shape} where {self.source_plane_shape} is needed")
         volume = plane[np.newaxis]
         for axis, blocks in self._steps:
             volume = _apply_blocks(blocks, volume, axis)

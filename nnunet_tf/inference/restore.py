@@ -12,7 +12,8 @@ class RestoredPlanes:
     """The planes of the cropped scan, resampled from `slabs` of scores that come in order.
 
     Beside the present slab only those planes of earlier ones are kept that are still needed: usually one. The scores
-    are resampled before anything is put into the full shape: the other way round shifts the result.
+    are resampled before anything is put into the full shape: the other way round shifts the result. A slab is its first
+    plane and the scores `(channels, d, source_rows, w)`: the rows that `resampler` needs, and no others.
     """
 
     def __init__(self, slabs: Iterator[Slab], resampler: PlaneResampler) -> None:
@@ -33,11 +34,16 @@ class RestoredPlanes:
         return self._slab.shape[0]
 
     def advance(self, index: int) -> int:
-        """Makes plane `index` ready, and returns the first plane after it that is not; planes before it are gone."""
+        """Makes plane `index` ready, and returns the first plane after it that is not; planes before it are gone.
+
+        Raises ValueError for a slab of other rows than needed, or that does not follow the one before.
+        """
         while self._stop <= self._last[index]:
             needed = range(self._resampler.sources(index)[0], self._stop)
             self._kept = {source: self._plane(source).copy() for source in needed}
-            self._first, self._slab = next(self._slabs)
+            follows, (self._first, self._slab) = self._stop, next(self._slabs)
+            if self._first != follows or self._slab.shape[2:] != self._resampler.source_plane_shape:
+                raise ValueError(f"a slab of shape {self._slab.shape} from plane {self._first} on; {follows} is next")
         return int(np.searchsorted(self._last, self._stop))
 
     def score(self, index: int, channel: int) -> np.ndarray:
