@@ -50,7 +50,7 @@ class ChannelIntensities(Strict):
 class Fingerprint(Strict):
     """What is known of a data set after reading every training case once; cases are sorted by name."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2  # in 1, labels on a trusted grid could be mirrored
     dataset: str
     channels: tuple[str, ...]
     cases: tuple[CaseGeometry, ...]

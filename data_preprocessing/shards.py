@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ValidationInfo, model_validator
 
 from data_preprocessing.crop import Box
 from data_preprocessing.errors import UserError
@@ -23,6 +23,12 @@ from data_preprocessing.plan_checks import refuse_repeats
 from data_preprocessing.task import TaskConfig
 
 MANIFEST_NAME = "manifest.json"
+SHARD_FORMAT = 2
+"""Raised with every change to what the same settings make of a case.
+
+1 (or none stated): labels shifted along the second axis where an axis shrank three times or more, and lost small
+structures at even factors; with `--trust-grid` they could be mirrored.
+"""
 ROWS_PER_CLASS = 500
 NO_FOREGROUND = -1
 
@@ -57,12 +63,19 @@ class CaseRecord(BaseModel):
 class Manifest(BaseModel):
     """All that a complete shard folder holds; its absence says that preprocessing did not finish."""
 
+    format: int = SHARD_FORMAT
     config: TaskConfig
     config_hash: str
     shard_type: ShardType
     versions: dict[str, str]
     cases: list[str]
     files: dict[str, FileRecord]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_format(cls, content: object, info: ValidationInfo) -> object:
+        """A file without a format is of the first one."""
+        return {"format": 1} | content if info.mode == "json" and isinstance(content, dict) else content
 
     @model_validator(mode="after")
     def _lists_all_files(self) -> Self:
@@ -108,7 +121,8 @@ def record_path(folder: Path, case: str) -> Path:
 
 def shard_key(plan: Plan, shard_type: ShardType) -> str:
     """Returns a short hash of all settings that the content of a shard depends on."""
-    return hashlib.sha256((plan.model_dump_json(include=SHARD_FIELDS) + shard_type).encode()).hexdigest()[:16]
+    content = f"{SHARD_FORMAT} {plan.model_dump_json(include=SHARD_FIELDS)}{shard_type}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def write_case(
@@ -162,10 +176,13 @@ def foreground_table(label: np.ndarray, seed: int) -> np.ndarray:
 def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     """Returns plan and manifest of a complete shard folder.
 
-    Raises UserError, ending in `remedy`, when there is none, preprocessing did not finish, or a file is missing.
+    Raises UserError, ending in `remedy`, when there is none, preprocessing did not finish, a file is missing, or they
+    are of another format.
     """
     plan = read_plan(folder, remedy)
     manifest = read_model(folder / MANIFEST_NAME, Manifest, remedy)
+    if manifest.format != SHARD_FORMAT:
+        raise UserError(f"{folder}: {_other_format(manifest.format)}; {remedy}")
     if manifest.config_hash != plan.config_hash:
         raise UserError(f"{folder}: plan.json and manifest.json come from different configs; {remedy}")
     if not manifest.cases:
@@ -187,6 +204,13 @@ def check_config(folder: Path, manifest: Manifest, config: TaskConfig, remedy: s
     ]
     if differing:
         raise UserError(f"{folder}: the shards were made with another config ({'; '.join(differing)}); {remedy}")
+
+
+def _other_format(found: int) -> str:
+    """What is wrong with shards of that format."""
+    if found > SHARD_FORMAT:
+        return f"its shards have format {found}, and this version reads {SHARD_FORMAT}"
+    return f"its shards have format {found}, in which resampled labels can lie shifted or lack small structures"
 
 
 def _said(value: object) -> object:

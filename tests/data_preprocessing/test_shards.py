@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from data_preprocessing import shards
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import checksum
 from data_preprocessing.plan import make_plan
@@ -20,6 +21,7 @@ from data_preprocessing.shards import (
     label_path,
     open_shards,
     record_path,
+    shard_key,
     write_case,
 )
 
@@ -198,6 +200,22 @@ def test_plan_and_manifest_of_different_configs_are_refused(tmp_path):
     fill(tmp_path, config_hash="another")
     with refused(tmp_path, "different configs; mend it$"):
         open_shards(tmp_path, "mend it")
+
+
+@pytest.mark.parametrize("found", [None, 1, 3])
+def test_shards_of_another_format_are_refused_and_told_so(tmp_path, found):
+    fill(tmp_path)
+    content = json.loads((tmp_path / MANIFEST_NAME).read_text())
+    del content["format"]  # as in the first one
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps(content | ({"format": found} if found else {})))
+    with refused(tmp_path, "format.*; mend it$"):
+        open_shards(tmp_path, "mend it")
+
+
+def test_cases_of_another_format_are_not_kept(monkeypatch):
+    key = shard_key(PLAN, "float32")
+    monkeypatch.setattr(shards, "SHARD_FORMAT", shards.SHARD_FORMAT + 1)
+    assert shard_key(PLAN, "float32") != key
 
 
 def test_what_another_config_leaves_open_is_told_in_words(tmp_path):
