@@ -38,6 +38,9 @@ def main() -> None:
         "--count-absent", action="store_true", help="Dice and NSD of a class absent in both are 1, as NVIDIA has it"
     )
     parser.add_argument("--include-background", action="store_true", help="score label 0 as a structure too")
+    parser.add_argument(
+        "--trust-grid", action="store_true", help="accept predictions of another origin or spacing than their label"
+    )
     parser.add_jobs()
     parser.add_backend()
     parser.add_argument(
@@ -80,7 +83,9 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     if options.overlays:
         check_images(options.images, options.predictions, options.labels)
     _make_folders(options)
-    what = ScoringOptions(options.tolerance_mm, options.surface, options.count_absent, options.include_background)
+    what = ScoringOptions(
+        options.tolerance_mm, options.surface, options.count_absent, options.include_background, options.trust_grid
+    )
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
     if result.classes:
@@ -90,6 +95,7 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     _write(options, result)
+    _warn_of_grids(options)
     failed = dict(result.failed)
     if options.overlays:
         failed |= draw(options, result, backend)
@@ -104,7 +110,7 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
 
     folders = Folders(options.predictions, options.labels, options.images)
     with track("Drawing", total=None, unit="cases") as tracker:
-        outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update)
+        outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update, options.trust_grid)
     drawn = sum(outcome.failure is None for outcome in outcomes)
     print(f"{counted(drawn, 'case')} drawn in {options.overlays}")
     return failures_of(outcomes)
@@ -153,7 +159,8 @@ def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> No
     if options.model.is_file():
         raise UserError(f"{options.model}: is a file; name the model's folder with --model, and package that again")
     names = comparable_names(open_models(options.model)[0].plan)
-    found = find_postprocessing(options.predictions, options.labels, names, backend)
+    found = find_postprocessing(options.predictions, options.labels, names, backend, options.trust_grid)
+    _warn_of_grids(options)
     write_postprocessing(options.model, found)
     kept = ["all foreground"] * found.keep_largest_foreground + [names[number] for number in found.keep_largest]
     print(f"Largest component only of: {', '.join(kept) or 'nothing, it would not raise the Dice'}")
@@ -180,13 +187,14 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         given += ["--backend"] * (options.backend != "processes")
         given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
         given += ["--detection"] * options.detection + ["--include-background"] * options.include_background
+        given += ["--trust-grid"] * options.trust_grid
         if given:
             parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
         return
     missing = [name for name, folder in folders.items() if not folder]
     if missing:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
-    others = ("csv", "plot", "overlays", "find_postprocessing", "include_background")
+    others = ("csv", "plot", "overlays", "find_postprocessing", "include_background", "trust_grid")
     given = [f"--{name.replace('_', '-')}" for name in others if options.detection and getattr(options, name)]
     given += ["--backend"] * (options.detection and options.backend != "processes")
     if given:
@@ -228,6 +236,16 @@ def _end_where_failed(failed: "dict[str, Failure]") -> None:
         print(f"{name}: {failure.reason}", file=sys.stderr)
     print(f"evaluate.py: {counted(len(failed), 'case')} failed, see above; mend them", file=sys.stderr)
     sys.exit(2 if all(failure.user_error for failure in failed.values()) else 1)
+
+
+def _warn_of_grids(options: argparse.Namespace) -> None:
+    """Says which cases --trust-grid has concerned."""
+    from nnunet_tf.evaluation.evaluate import on_other_grids
+
+    names = on_other_grids(options.predictions, options.labels) if options.trust_grid else []
+    if names:
+        told = f"{counted(len(names), 'prediction')} compared with a label on another grid ({', '.join(names)})"
+        print(f"evaluate.py: {told}: voxel by voxel, as --trust-grid says", file=sys.stderr)
 
 
 def _make_folders(options: argparse.Namespace) -> None:

@@ -25,6 +25,34 @@ def ras_affine(affine: np.ndarray, file_shape: tuple[int, int, int]) -> np.ndarr
     return affine @ inv_ornt_aff(io_orientation(affine), file_shape)
 
 
+def unit_directions(affine: np.ndarray) -> np.ndarray:
+    """Returns the directions (3, 3) in which the voxel axes of a file with `affine` run: columns of length 1."""
+    return affine[:3, :3] / voxel_sizes(affine)
+
+
+def axes_onto(affine: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns the orientation (3, 2), as nibabel's, that brings voxels of a file with `affine` into the order of those
+    of a file with `reference`: each axis to the closest one.
+
+    Unlike two orientations to RAS+, it does not depend on rounding where both grids lie near 45 degrees.
+    """
+    cosines = np.eye(4)
+    cosines[:3, :3] = unit_directions(reference).T @ unit_directions(affine)
+    return io_orientation(cosines)
+
+
+def in_order_of(shape: tuple[int, ...], affine: np.ndarray, axes: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
+    """Returns shape `(i, j, k)` and affine of a file whose voxels are brought into another order by `axes`."""
+    order = np.argsort(axes[:, 0])
+    return tuple(shape[int(axis)] for axis in order), affine @ inv_ornt_aff(axes, shape)
+
+
+def lay_on(array: np.ndarray, affine: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns file voxels `(i, j, k, ...)` as a view `(z, y, x, ...)` on the RAS+ grid that `to_ras_zyx` gives a file
+    with `reference`, which may store its voxels in another order."""
+    return to_ras_zyx(apply_orientation(array, axes_onto(affine, reference)), reference)
+
+
 def is_usable(affine: np.ndarray) -> bool:
     """Returns whether an affine (4, 4) gives every voxel a place of its own."""
     return bool(np.isfinite(affine).all()) and float(np.abs(np.linalg.det(affine[:3, :3]))) > 0

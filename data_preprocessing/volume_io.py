@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from data_preprocessing.checks import file_format, geometry
+from data_preprocessing.checks import file_format, geometry, grids
 from data_preprocessing.checks.finding import Finding, refuse
 from data_preprocessing.checks.voxels import check_finite, check_label_values, measure
 from data_preprocessing.image_file import load_image, open_image, save_image, with_channels
 from data_preprocessing.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
-from data_preprocessing.orientation import from_ras_zyx, spacing_zyx, to_ras_zyx
+from data_preprocessing.orientation import from_ras_zyx, lay_on, spacing_zyx
 
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map
 
@@ -63,7 +63,7 @@ def volume_of(image: NiftiImage, name: str, finite: bool = True) -> Volume:
 
 def _volume(path: Path, image: NiftiImage, grid: geometry.Grid, finite: bool) -> Volume:
     findings = checked_grid(path, grid)
-    voxels, source = _oriented_voxels(path, image, finite), _without_voxels(image)
+    voxels, source = _oriented_voxels(path, image, finite, image.affine), _without_voxels(image)
     return Volume(voxels, spacing_zyx(image.affine), source, findings, (stated_modality(image),))
 
 
@@ -75,9 +75,8 @@ def stated_modality(image: NiftiImage) -> str:
 def _channel_file(path: Path, first: NiftiImage, finite: bool, channels: int | None) -> tuple[np.ndarray, str]:
     """Voxels and modality of a further file of a case."""
     image = with_channels(path, load_image(path), channels)
-    grids = (spatial_shape(image), image.affine, spatial_shape(first), first.affine)
-    refuse(path, *geometry.check_channel_grid(*grids))
-    return _oriented_voxels(path, image, finite), stated_modality(image)
+    refuse(path, *grids.check_channel_grid(*file_grid(image), *file_grid(first)))
+    return _oriented_voxels(path, image, finite, first.affine), stated_modality(image)
 
 
 def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, float]:
@@ -93,10 +92,13 @@ def stored_channels(path: Path, image: NiftiImage) -> tuple[np.ndarray, float, f
     return proxy.get_unscaled().reshape(shape, order="F"), proxy.slope, proxy.inter
 
 
-def _oriented_voxels(path: Path, image: NiftiImage, finite: bool) -> np.ndarray:
-    """The voxels as float32 `(z, y, x, channel)`, scaled; one copy of the volume, never float64."""
+def _oriented_voxels(path: Path, image: NiftiImage, finite: bool, reference: np.ndarray) -> np.ndarray:
+    """The voxels as float32 `(z, y, x, channel)`, scaled, on the grid of a file with the affine `reference`.
+
+    One copy of the volume, never float64.
+    """
     voxels, slope, intercept = stored_channels(path, image)
-    array = _scaled(to_ras_zyx(voxels, image.affine), slope, intercept)
+    array = _scaled(lay_on(voxels, image.affine, reference), slope, intercept)
     if finite:
         refuse(path, *check_finite([measure("any", array)]))
     return array
@@ -121,24 +123,31 @@ def _without_voxels(image: NiftiImage) -> NiftiImage:
 def read_label(path: Path, volume: Volume, trust_grid: bool = False) -> np.ndarray:
     """Returns the numbers of a label file, unsigned `(z, y, x)`, on the grid of `volume`.
 
-    Raises UserError when the file is damaged, not integer, negative, or on another grid than the image. With
-    `trust_grid` another affine is passed over: the file's voxels are those of the image's file, one for one.
+    Its file may store the voxels in another order than the image's. Raises UserError when the file is damaged, not
+    integer, negative, or on another grid than the image. With `trust_grid` another origin or spacing is passed over:
+    the label's voxels are those of the image, one for one.
     """
     image = load_image(path, as_label=True)
-    refuse(
-        path,
-        *file_format.check_label_axes(image.shape),
-        *geometry.check_label_shape(spatial_shape(image), spatial_shape(volume.source)),
-    )
-    refuse(path, *geometry.check_label_grid(image.affine, volume.source.affine, trust_grid))
-    # By the image's affine: near 45 degrees a difference in the last digit would turn the label another way.
-    return np.ascontiguousarray(to_ras_zyx(_label_numbers(path, image), volume.source.affine))
+    refuse(path, *file_format.check_label_axes(image.shape))
+    refuse(path, *grids.check_label_grid(*file_grid(image), *file_grid(volume.source), trust_grid))
+    return numbers_on(path, image, volume.source.affine)
+
+
+def numbers_on(path: Path, image: NiftiImage, reference: np.ndarray) -> np.ndarray:
+    """Returns the numbers of a label file, read as `image`, unsigned `(z, y, x)`, on the grid of a file with the affine
+    `reference`; raises UserError where they are none."""
+    return np.ascontiguousarray(lay_on(_label_numbers(path, image), image.affine, reference))
+
+
+def file_grid(image: NiftiImage) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Returns shape `(i, j, k)` and affine (mm) of a file."""
+    return spatial_shape(image), image.affine
 
 
 def load_label(path: Path) -> tuple[np.ndarray, NiftiImage]:
     """Returns a label file's numbers, unsigned `(z, y, x)`, and its header; raises UserError as `read_label` does."""
     image = load_image(path, as_label=True)
-    return np.ascontiguousarray(to_ras_zyx(_label_numbers(path, image), image.affine)), _without_voxels(image)
+    return numbers_on(path, image, image.affine), _without_voxels(image)
 
 
 def stored_label(path: Path, image: NiftiImage) -> np.ndarray:
@@ -164,8 +173,8 @@ def _label_numbers(path: Path, image: NiftiImage) -> np.ndarray:
 
 
 def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
-    """Returns whether two affines (mm) describe the same voxel positions, within `geometry.GRID_TOLERANCE`."""
-    return geometry.grid_difference(first, second) <= geometry.GRID_TOLERANCE
+    """Returns whether two affines (mm) describe the same voxel positions, within `grids.GRID_TOLERANCE`."""
+    return float(np.abs(first - second).max()) <= grids.GRID_TOLERANCE
 
 
 def label_image(labels: np.ndarray, source: NiftiImage) -> NiftiImage:

@@ -6,15 +6,8 @@ from pathlib import Path
 
 from data_preprocessing.checks.file_format import check_channel_count
 from data_preprocessing.checks.finding import Finding, Unusable
-from data_preprocessing.checks.geometry import (
-    Grid,
-    check_affine,
-    check_channel_grid,
-    check_header,
-    check_label_grid,
-    check_label_shape,
-    check_slices,
-)
+from data_preprocessing.checks.geometry import Grid, check_affine, check_header, check_slices
+from data_preprocessing.checks.grids import check_channel_grid, check_label_grid, check_label_shape
 from data_preprocessing.checks.listing import check_there
 from data_preprocessing.checks.voxels import (
     check_constant,
@@ -126,11 +119,11 @@ def _check_label(path: Path, image_grid: Grid | None, expected: Expected) -> Fil
     except Unusable as refusal:
         return FileReport([refusal.finding])
     findings = _errors(check_affine(grid))
-    if image_grid:
-        other_shape = check_label_shape(grid.shape, image_grid.shape)
-        if not (findings or other_shape):
-            findings += check_label_grid(grid.affine, image_grid.affine, expected.trust_grid)
-        findings += other_shape
+    if image_grid and findings:
+        findings += check_label_shape(grid.shape, image_grid.shape)
+    elif image_grid:
+        grids = (grid.shape, grid.affine, image_grid.shape, image_grid.affine)
+        findings += check_label_grid(*grids, expected.trust_grid)
     try:
         voxels = stored_label(path, image)
     except Unusable as refusal:

@@ -1,4 +1,4 @@
-"""Checks of a file's grid: its affine, what its header says beside it, and the grids of one case together."""
+"""Checks of a file's grid: its affine, and what its header says beside it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,6 @@ from nibabel.spatialimages import HeaderDataError
 
 from data_preprocessing.checks.finding import Finding, Row, error, warning
 
-GRID_TOLERANCE = 1e-3  # affines this close (mm) describe the same grid
 SMALLEST_VOLUME = 1e-6  # of the unit directions, 1 when straight: under it they lie in one plane, rounding aside
 SHEAR_OF_ROUNDING = 2e-4  # cosine between two axes: directions written with four digits reach 1.4e-4
 LARGEST_SHEAR = 1e-2  # cosine: over 100 voxels, a whole voxel; past it the grid is not straight to anybody
@@ -143,39 +142,3 @@ def check_slices(shape: tuple[int, int, int], dim: int | None) -> list[Finding]:
     if dim != 3 or 1 not in shape:
         return []
     return [error(Row.SINGLE_SLICE, f"a single slice, shape {shape}, for a 3D network", "use --dim 2")]
-
-
-def grid_difference(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns the largest difference between two affines, in mm."""
-    return float(np.abs(first - second).max())
-
-
-def check_channel_grid(
-    shape: tuple[int, int, int], affine: np.ndarray, first_shape: tuple[int, int, int], first_affine: np.ndarray
-) -> list[Finding]:
-    """A channel file on another grid than the first one of its case."""
-    if shape == first_shape and grid_difference(affine, first_affine) <= GRID_TOLERANCE:
-        return []
-    return [error(Row.CHANNEL_GRID, "its grid differs from that of the first channel", "a case has one grid")]
-
-
-def check_label_shape(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> list[Finding]:
-    """A label of another shape `(i, j, k)` than its image."""
-    if shape == image_shape:
-        return []
-    problem = f"shape {shape} differs from its image's {image_shape}"
-    return [error(Row.LABEL_SHAPE, problem, "labels are never resized; bring both onto one grid")]
-
-
-def check_label_grid(affine: np.ndarray, image_affine: np.ndarray, trust_grid: bool) -> list[Finding]:
-    """A label of its image's shape, but elsewhere.
-
-    With `trust_grid` the label's voxels are those of its image all the same, one for one, whatever its affine says.
-    """
-    difference = grid_difference(affine, image_affine)
-    if difference <= GRID_TOLERANCE:
-        return []
-    problem = f"its affine differs from its image's by up to {difference:.3g} mm"
-    if trust_grid:
-        return [warning(Row.LABEL_GRID, problem, "it is laid on its image voxel by voxel, as --trust-grid says")]
-    return [error(Row.LABEL_GRID, problem, "bring both onto one grid, or lay one on the other with --trust-grid")]

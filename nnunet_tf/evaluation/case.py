@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from data_preprocessing.checks.grids import NOT_TRUSTED, compare_grids
 from data_preprocessing.checks.voxels import label_numbers
 from data_preprocessing.errors import UserError
+from data_preprocessing.image_file import load_image
+from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.orientation import spacing_zyx
 from data_preprocessing.pipeline import class_indices
-from data_preprocessing.volume_io import load_label, same_grid
+from data_preprocessing.volume_io import file_grid, numbers_on
 from nnunet_tf.evaluation.dice import dice, histogram_counts, joint_histogram
 from nnunet_tf.evaluation.options import ScoringOptions
 from nnunet_tf.evaluation.scores import Score, outcome
@@ -41,13 +44,35 @@ class LabelPair:
         return abs(float(np.linalg.det(self.affine[:3, :3]))) / CUBIC_MM_PER_ML
 
 
-def load_pair(prediction: Path, truth: Path) -> LabelPair:
-    """Returns two label files, unsigned `(z, y, x)`, RAS+; raises UserError naming both when their grids differ."""
-    predicted, predicted_image = load_label(prediction)
-    true, true_image = load_label(truth)
-    if predicted.shape != true.shape or not same_grid(predicted_image.affine, true_image.affine):
-        raise UserError(f"{prediction}: its voxel grid differs from that of {truth}; scores need the same grid")
-    return LabelPair(predicted, true, true_image.affine)
+def load_pair(prediction: Path, truth: Path, trust_grid: bool = False) -> LabelPair:
+    """Returns two label files, unsigned `(z, y, x)`, on the RAS+ grid of the truth; `trust_grid` as in `open_pair`.
+
+    Raises UserError where a file is damaged or the grids differ.
+    """
+    predicted, true = open_pair(prediction, truth, trust_grid)
+    return LabelPair(numbers_on(prediction, predicted, true.affine), numbers_on(truth, true, true.affine), true.affine)
+
+
+def open_pair(prediction: Path, truth: Path, trust_grid: bool = False) -> tuple[NiftiImage, NiftiImage]:
+    """Returns two label files that lie on the same grid in space, each in its own voxel order.
+
+    With `trust_grid` origin or spacing may differ. Raises UserError naming both where the grids differ.
+    """
+    predicted, true = load_image(prediction, as_label=True), load_image(truth, as_label=True)
+    refuse_other_grid(prediction, predicted, truth, true, trust_grid, "bring both onto one grid")
+    return predicted, true
+
+
+def refuse_other_grid(
+    path: Path, image: NiftiImage, other_path: Path, other: NiftiImage, trust_grid: bool, remedy: str
+) -> None:
+    """Raises UserError naming both files where their grids differ; with `trust_grid`, where it cannot be trusted."""
+    difference = compare_grids(*file_grid(image), *file_grid(other))
+    if difference.none or (trust_grid and difference.can_be_trusted):
+        return
+    trusting = "or lay one on the other with --trust-grid" if difference.can_be_trusted else NOT_TRUSTED
+    problem = f"its voxel grid differs from that of {other_path} ({difference.detail})"
+    raise UserError(f"{path}: {problem}; {remedy}, {trusting}")
 
 
 def score_case(
@@ -57,7 +82,7 @@ def score_case(
 
     Raises UserError when the grids differ or a file holds a number that nothing names.
     """
-    pair = load_pair(prediction, truth)
+    pair = load_pair(prediction, truth, options.trust_grid)
     if structures is None:
         present = label_numbers(pair.prediction) | label_numbers(pair.truth) | {0}
         structures = class_structures({number: f"label {number}" for number in sorted(present)})

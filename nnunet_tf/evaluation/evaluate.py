@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_preprocessing.backend import Backend, Processes
+from data_preprocessing.checks.grids import compare_grids
 from data_preprocessing.errors import UserError
 from data_preprocessing.image_file import read_header
 from data_preprocessing.memory import PROCESS_BYTES
+from data_preprocessing.orientation import is_usable
 from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job
 from nnunet_tf.evaluation.case import absent_score, score_case
@@ -71,6 +73,19 @@ def pair_files(predictions: Path, labels: Path) -> list[FilePair]:
             raise UserError(f"{path}: has no label of that name in {labels}; remove it or name the right folder")
         pairs.append(FilePair(case.name, case.images[0], truths[case.name]))
     return pairs
+
+
+def on_other_grids(predictions: Path, labels: Path) -> list[str]:
+    """Returns the names of the predictions that lie elsewhere than their label, by the headers of both."""
+    names = []
+    for pair in pair_files(predictions, labels):
+        headers = [read_header(path) for path in (pair.prediction, pair.truth)]
+        grids = [
+            ((*header.get_data_shape(), 1, 1)[:3], header.get_best_affine()) for header in headers if header is not None
+        ]
+        if len(grids) == 2 and all(is_usable(affine) for _, affine in grids):
+            names += [pair.name] * (not compare_grids(*grids[0], *grids[1]).none)
+    return names
 
 
 def estimate_scoring(pair: FilePair) -> int:

@@ -16,18 +16,24 @@ from nnunet_tf.inference.postprocessing import Postprocessing
 
 
 def find_postprocessing(
-    predictions: Path, labels: Path, names: Iterable[int], backend: Backend = Processes()
+    predictions: Path,
+    labels: Path,
+    names: Iterable[int],
+    backend: Backend = Processes(),
+    trust_grid: bool = False,
 ) -> Postprocessing:
     """Returns what raises the Dice of a folder of predictions, by the rule of `decide`.
 
     `names` are the numbers that are scored, such as the keys of a data set's class names; 0 is passed over. The
     predictions must not be postprocessed yet, and be of cases that their models did not learn from. Where files are
-    large, `backend` reads them. Raises UserError when one has no label of its name, or lies on another grid.
+    large, `backend` reads them. `trust_grid` is that of `load_pair`. Raises UserError when one has no label of its
+    name, or lies on another grid.
     """
     numbers = sorted(set(names) - {0})
     pairs = pair_files(predictions, labels)
     jobs = [
-        Job(pair.name, _count_files, (pair.prediction, pair.truth, numbers), estimate_scoring(pair)) for pair in pairs
+        Job(pair.name, _count_files, (pair.prediction, pair.truth, numbers, trust_grid), estimate_scoring(pair))
+        for pair in pairs
     ]
     files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
     outcomes = sorted(run_small_jobs(jobs, files, backend), key=lambda outcome: outcome.name)
@@ -94,8 +100,8 @@ def _largest_foreground(prediction: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _count_files(prediction: Path, truth: Path, numbers: Sequence[int]) -> np.ndarray:
-    pair = load_pair(prediction, truth)
+def _count_files(prediction: Path, truth: Path, numbers: Sequence[int], trust_grid: bool) -> np.ndarray:
+    pair = load_pair(prediction, truth, trust_grid)
     return count_alternatives(pair.prediction, pair.truth, numbers)
 
 

@@ -13,10 +13,12 @@ class ScoringOptions:
     """What is measured: with `surface` also NSD at `tolerance_mm`, HD95 and ASSD.
 
     With `count_absent`, as in NVIDIA's nnU-Net, Dice and NSD of a structure absent in both are 1. With
-    `include_background` label 0 is a structure too.
+    `include_background` label 0 is a structure too. With `trust_grid` a prediction may differ from its label in origin
+    or spacing: they are compared voxel by voxel.
     """
 
     tolerance_mm: float = TOLERANCE_MM
     surface: bool = True
     count_absent: bool = False
     include_background: bool = False
+    trust_grid: bool = False

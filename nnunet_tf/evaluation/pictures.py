@@ -12,8 +12,8 @@ from data_preprocessing.formats.table import is_picture
 from data_preprocessing.image_file import read_header
 from data_preprocessing.scans import find_images
 from data_preprocessing.scheduler import Job, Outcome
-from data_preprocessing.volume_io import read_image, same_grid
-from nnunet_tf.evaluation.case import load_pair
+from data_preprocessing.volume_io import numbers_on, read_image
+from nnunet_tf.evaluation.case import open_pair, refuse_other_grid
 from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
 from nnunet_tf.evaluation.jobs import run_cases
 from nnunet_tf.evaluation.overlay import save_overlay
@@ -52,11 +52,13 @@ def save_overlays(
     result: Evaluation,
     backend: Backend = Processes(),
     on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
+    trust_grid: bool = False,
 ) -> list[Outcome[Path]]:
     """Writes `target/case.png` for each of `worst_cases` and returns how each ended.
 
     Colours are label numbers as they stand in the files, of a model with regions as well. With several channels the
-    first is drawn. `backend` and `on_case` are those of `evaluate`. Raises UserError when a case has no image.
+    first is drawn. `backend` and `on_case` are those of `evaluate`, `trust_grid` is that of
+    `draw_case`. Raises UserError when a case has no image.
     """
     make_folder(target)
     images = {case.name: case.images[0] for case in find_images(folders.images, channels=1)}
@@ -66,20 +68,28 @@ def save_overlays(
     jobs = []
     for case in worst_cases(result):
         _refuse_missing(case, images.keys(), folders.images)
-        arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result))
+        arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result), trust_grid)
         jobs.append(Job(case, draw_case, arguments, _estimate(images[case], pairs[case])))
     files = [images[job.name] for job in jobs]
     return run_cases(jobs, files, backend, on_case)
 
 
-def draw_case(target: Path, image: Path, pair: FilePair, names: dict[int, str], heading: str) -> Path:
-    """Writes the picture of one case and returns its path; raises UserError when the grids differ."""
-    labels = load_pair(pair.prediction, pair.truth)
+def draw_case(
+    target: Path, image: Path, pair: FilePair, names: dict[int, str], heading: str, trust_grid: bool = False
+) -> Path:
+    """Writes the picture of one case and returns its path; raises UserError when the grids differ.
+
+    The labels may be stored in another voxel order than the image. With `trust_grid` origin or spacing may differ.
+    """
+    predicted, true = open_pair(pair.prediction, pair.truth, trust_grid)
     volume = read_image((image,))
-    if volume.array.shape[:3] != labels.truth.shape or not same_grid(volume.source.affine, labels.affine):
-        raise UserError(f"{image}: its voxel grid differs from that of {pair.truth}; name the images with --images")
-    grey, spacing, as_stored = volume.array[..., 0], labels.spacing, is_picture(image)
-    save_overlay(target, grey, spacing, labels.prediction, names, heading, labels.truth, as_stored)
+    refuse_other_grid(image, volume.source, pair.truth, true, trust_grid, "name the images with --images")
+    prediction, truth = (
+        numbers_on(path, label, volume.source.affine)
+        for path, label in ((pair.prediction, predicted), (pair.truth, true))
+    )
+    grey, as_stored = volume.array[..., 0], is_picture(image)
+    save_overlay(target, grey, volume.spacing, prediction, names, heading, truth, as_stored)
     return target
 
 

@@ -238,7 +238,7 @@ def test_a_label_on_another_grid_is_an_error_and_refused_in_the_same_words(sampl
         read_label(sample.label(), read_image((sample.image(),)))
 
 
-@pytest.mark.parametrize("affine", [moved(AFFINE, 1, 3, 2e-3), moved(AFFINE, 1, 3, -40), np.diag([-0.5, -1.5, 2.5, 1])])
+@pytest.mark.parametrize("affine", [moved(AFFINE, 1, 3, 2e-3), moved(AFFINE, 1, 3, -40)])
 def test_a_trusted_grid_is_a_warning_and_the_label_lies_on_its_image_voxel_by_voxel(sample, affine):
     expected = read_label(sample.label(), read_image((sample.image(),)))
     save(sample.label(), numbers(), affine)

@@ -127,6 +127,6 @@ def test_a_prediction_without_label_or_on_another_grid_is_refused(folders, apart
     write(labels / "y.nii.gz", row((1, 4)))
     with pytest.raises(UserError, match=r"x.nii.gz: has no label"):
         find_postprocessing(predictions, labels, NUMBERS)
-    write(labels / "x.nii.gz", row((1, 4)), np.diag([-1, 1, 1, 1]))
+    write(labels / "x.nii.gz", row((1, 4)), np.diag([2, 1, 1, 1]))
     with pytest.raises(UserError, match=r"x.nii.gz: its voxel grid differs"):
         find_postprocessing(predictions, labels, NUMBERS)
