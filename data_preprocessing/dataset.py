@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
-from data_preprocessing.formats.table import SUFFIXES, case_name
+from data_preprocessing.formats.table import SUFFIXES, case_name, files_of
 from data_preprocessing.label_values import values_in_files
 from data_preprocessing.series_names import name_series
 from data_preprocessing.task import StatedRegion, StatedRegions
@@ -27,10 +27,9 @@ class Case:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files of the case, with those in the folder of a DICOM series."""
+        """All files of the case, with those in the folder of a DICOM series, and those read beside a file."""
         paths = self.images if self.label is None else (*self.images, self.label)
-        inside = {path: sorted(each for each in path.iterdir() if each.is_file()) for path in paths if path.is_dir()}
-        return tuple(file for path in paths for file in inside.get(path, [path]))
+        return tuple(dict.fromkeys(file for path in paths for file in files_of(path)))
 
 
 @dataclass(frozen=True)

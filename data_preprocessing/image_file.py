@@ -3,6 +3,7 @@
 So all that follows, from the checks of its grid to prediction, knows NIfTI alone.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -13,8 +14,9 @@ from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.geometry import CORRECT_AFFINE, Grid, check_affine
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import atomic_path
-from data_preprocessing.formats.stored import Stored
-from data_preprocessing.formats.table import format_of, is_lossy, is_picture
+from data_preprocessing.formats.sidecar import write_spacing
+from data_preprocessing.formats.stored import PictureGrid, Stored
+from data_preprocessing.formats.table import format_of, is_lossy
 from data_preprocessing.nifti_file import NiftiImage, open_nifti, read_nifti_header, spatial_shape
 from data_preprocessing.orientation import is_usable
 
@@ -78,6 +80,7 @@ def save_image(path: Path, image: NiftiImage) -> None:
         elif entry.write is not None:
             try:
                 entry.write(temporary, image)
+                _write_spacing(path, image)
             except UserError as error:
                 raise UserError(f"{path}: {error}") from None
         else:
@@ -86,20 +89,28 @@ def save_image(path: Path, image: NiftiImage) -> None:
 
 def with_channels(path: Path, image: NiftiImage, channels: int | None) -> NiftiImage:
     """Returns `image`, of a picture whose three colours are all equal only one where one channel is wanted."""
-    if channels != 1 or not is_picture(path) or image.shape[3:] != (COLOURS,):
+    grid = image.extra.get("geometry")
+    if channels != 1 or image.shape[3:] != (COLOURS,) or not (isinstance(grid, PictureGrid) and grid.in_colours):
         return image
     voxels = np.asarray(image.dataobj)
-    return _in_memory(path, Stored(voxels[..., 0], image.affine)) if _is_grey(voxels) else image
+    return _in_memory(path, Stored(voxels[..., 0], image.affine, grid)) if _is_grey(voxels) else image
 
 
 def _single(path: Path, stored: Stored) -> Stored:
     """A label that was saved as a colour picture."""
-    if not is_picture(path) or stored.voxels.ndim <= COLOURS:
+    if not (isinstance(stored.geometry, PictureGrid) and stored.geometry.in_colours):
         return stored
     if not _is_grey(stored.voxels):
         remedy = "save it with one number a pixel, grey or with a palette"
         raise unusable(path, Row.LABEL_SHAPE, "a label in colours", remedy)
-    return Stored(stored.voxels[..., 0], stored.affine)
+    return replace(stored, voxels=stored.voxels[..., 0])
+
+
+def _write_spacing(path: Path, image: NiftiImage) -> None:
+    """Where the scan's spacing stood beside it, that of its segmentation does."""
+    grid = image.extra.get("geometry")
+    if isinstance(grid, PictureGrid) and grid.spacing is not None:
+        write_spacing(path, grid.spacing)
 
 
 def _is_grey(voxels: np.ndarray) -> bool:

@@ -28,6 +28,18 @@ class Stored:
     modality: str = ""
 
 
+@dataclass(frozen=True)
+class PictureGrid:
+    """What is known of a picture besides its pixels.
+
+    `in_colours`: the channels are the colours of one pixel, so that three equal ones may be a grey picture saved in
+    colours. `spacing`, mm `(z, y, x)`: where a file beside the picture states it.
+    """
+
+    in_colours: bool = False
+    spacing: tuple[float, float, float] | None = None
+
+
 def no_voxels(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Returns an array of zeros that takes no memory."""
     return np.broadcast_to(np.zeros((), dtype), shape)

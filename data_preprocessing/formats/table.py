@@ -7,7 +7,8 @@ from pathlib import Path
 
 from data_preprocessing.checks.file_format import SAVE_AS_ONE
 from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats import dicom, itk, mgz, pictures
+from data_preprocessing.errors import UserError
+from data_preprocessing.formats import dicom, metaimage, mgz, nrrd, pictures, sidecar, tiff
 from data_preprocessing.formats.stored import Stored
 from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage
 
@@ -21,7 +22,7 @@ class Format:
 
     `read` is also told whether it is to be a label. Results are written by the entry of `result`, or, where that is
     None, under the suffix that the scan has. `is_picture`: colours are channels, and there is no spacing. `is_lossy`:
-    numbers do not come back as they were saved.
+    numbers do not come back as they were saved. `others` lists the files besides one that it is read with.
     """
 
     suffixes: tuple[str, ...]
@@ -31,13 +32,18 @@ class Format:
     result: str | None = None
     is_picture: bool = False
     is_lossy: bool = False
+    others: Callable[[Path], list[Path]] | None = None
 
 
 SERIES = Format((), dicom.read, dicom.look, None, result=NIFTI_SUFFIX)  # a folder
 FORMATS = (
     Format((".mgz", ".mgh"), mgz.read, mgz.look, mgz.write),
-    Format((".nrrd", ".mha"), itk.read, itk.look, itk.write),
-    Format((".png", ".bmp", ".tif", ".tiff"), pictures.read, pictures.look, pictures.write, is_picture=True),
+    Format((".nrrd",), nrrd.read, nrrd.look, nrrd.write, others=nrrd.data_files),
+    Format((".nhdr",), nrrd.read, nrrd.look, None, result=".nrrd", others=nrrd.data_files),
+    Format((".mha",), metaimage.read, metaimage.look, metaimage.write, others=metaimage.data_files),
+    Format((".mhd",), metaimage.read, metaimage.look, None, result=".mha", others=metaimage.data_files),
+    Format((".png", ".bmp"), pictures.read, pictures.look, pictures.write, is_picture=True),
+    Format((".tif", ".tiff"), tiff.read, tiff.look, tiff.write, is_picture=True, others=sidecar.beside),
     Format((".jpg", ".jpeg"), pictures.read, pictures.look, None, result=".png", is_picture=True, is_lossy=True),
 )  # beside NIfTI, which nifti_file.py reads
 SUFFIXES = (*NIFTI_SUFFIXES, *(suffix for entry in FORMATS for suffix in entry.suffixes))
@@ -89,6 +95,19 @@ def is_lossy(path: Path) -> bool:
     """Returns whether a file's format changes the numbers that are saved in it."""
     entry = _by_suffix().get(path.suffix.lower())
     return entry is not None and entry.is_lossy
+
+
+def files_of(path: Path) -> list[Path]:
+    """Returns all files that an image is read from, `path` first; of a folder, those in it."""
+    if path.is_dir():
+        return sorted(each for each in path.iterdir() if each.is_file())
+    entry = _by_suffix().get(path.suffix.lower())
+    if entry is None or entry.others is None or path.name.endswith(NIFTI_SUFFIXES):
+        return [path]
+    try:
+        return [path, *(other for other in entry.others(path) if other.is_file())]
+    except (UserError, OSError):  # reading it will tell
+        return [path]
 
 
 def result_suffix(scan: Path) -> str:

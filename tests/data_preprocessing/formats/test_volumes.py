@@ -163,12 +163,13 @@ def test_mgz_and_mgh_that_changed_names_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "old", "new", "problem"),
     [
-        (".nrrd", b"encoding: raw", b"encoding: bzip2", "its encoding is bzip2; save it as raw or gzip"),
-        (".nrrd", b"encoding: raw", b"encoding: raw\ndata file: a.raw", "save both as one .nrrd file"),
+        (".nrrd", b"encoding: raw", b"encoding: bzip2", "damaged"),
+        (".nrrd", b"encoding: raw", b"encoding: zrl", "its encoding is zrl"),
+        (".nrrd", b"encoding: raw", b"encoding: raw\ndata file: a.raw", "a.raw"),
         (".nrrd", b"sizes: 20 21 22", b"sizes: 20 21 23", "truncated"),
         (".nrrd", b"sizes: 20 21 22", b"sizes: 99999 99999 99999", "memory"),
-        (".mha", b"ElementDataFile = LOCAL", b"ElementDataFile = a.raw", "in another file"),
-        (".mha", b"BinaryData = True", b"BinaryData = False", "written as text"),
+        (".mha", b"ElementDataFile = LOCAL", b"ElementDataFile = a.raw", "a.raw"),
+        (".mha", b"BinaryData = True", b"BinaryData = False", "text"),
         (".mha", b"DimSize = 20 21 22", b"DimSize = 20 21 23", "truncated"),
         (".mha", b"DimSize = 20 21 22", b"DimSize = 20 -21 22", "not a valid|NDims|memory|no voxels"),
         (".mha", b"ElementSpacing = 0.5", b"ElementSpacing = 0", "singular|not a valid"),
