@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.freesurfer.mghformat import MGHError, MGHHeader, MGHImage
+from nibabel.freesurfer.mghformat import MGHError, MGHHeader, MGHImage, data_type_codes
 from nibabel.nifti1 import Nifti1Image
 from nibabel.nifti2 import Nifti2Image
 from nibabel.openers import ImageOpener
@@ -18,6 +18,7 @@ from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.formats.stored import Stored, no_voxels, one_number_a_voxel
 from data_preprocessing.nifti_file import undamaged
 
+TYPE_OFFSET = 20  # bytes before the number of the voxels' type
 VERSION = b"\x00\x00\x00\x01"  # the first four bytes of every such file
 INVALID = (
     MGHError, ImageFileError, HeaderDataError, WrapStructError, ValueError, KeyError, TypeError, OverflowError, OSError,
@@ -31,6 +32,9 @@ def read(path: Path, as_label: bool) -> Stored:
     try:
         if not content.startswith(VERSION):
             raise ValueError("another version number than 1")
+        code = int.from_bytes(content[TYPE_OFFSET : TYPE_OFFSET + 4], "big")
+        if code not in data_type_codes.code:
+            raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
         image = MGHImage.from_bytes(content)
         header: MGHHeader = image.header
         shape, dtype = image.shape, header.get_data_dtype()

@@ -59,8 +59,9 @@ def look(path: Path) -> Stored:
     """
     with open(path, "rb") as stream:
         header = parse(path, stream.read(MOST_BEFORE_FRAME))
-    with _decoding(path), Image.open(path) as image:
-        _check_still(path, image)
+    if header.kind == "PNG":
+        with _decoding(path), Image.open(path, formats=["PNG"]) as image:
+            _check_still(path, image)
     channels = COLOURS if header.has_palette else header.channels
     return _stored(no_voxels((header.width, header.height, 1, *((channels,) if channels > 1 else ())), header.dtype))
 
@@ -93,7 +94,8 @@ def _decoding(path: Path) -> Iterator[None]:
     except DAMAGE as error:
         # Without the file's name, or the address of an object, that Pillow adds.
         kind, reason = KINDS[path.suffix.lower()], re.split(" ['<]", " ".join(str(error).split()))[0]
-        raise unusable(path, Row.UNREADABLE, f"not a valid {kind} file, or truncated ({reason})", COPY_AGAIN) from None
+        problem = f"not a valid {kind} file, or truncated ({reason})"
+        raise unusable(path, Row.UNREADABLE, problem, f"{COPY_AGAIN}, or save it anew as PNG") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 

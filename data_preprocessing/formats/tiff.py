@@ -122,7 +122,8 @@ def _opened(path: Path, as_label: bool) -> Iterator[Opened]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())[:120]
-        raise unusable(path, Row.UNREADABLE, f"not a valid TIFF file, or truncated ({reason})", COPY_AGAIN) from None
+        problem = f"not a valid TIFF file, or truncated ({reason})"
+        raise unusable(path, Row.UNREADABLE, problem, f"{COPY_AGAIN}, or save it anew with LZW or deflate") from None
     finally:
         logger.disabled = was_disabled
 

@@ -64,12 +64,11 @@ def find_layout(path: Path, file: "TiffFile", count: int) -> Layout:
 def _layout(path: Path, file: "TiffFile", image: "TiffPageSeries", originals: list[int]) -> Layout:
     used = [_index(page) for page in image.pages]
     first = file.pages[originals[0]].aspage()
-    tail = len(first.shape)
-    if image.shape[len(image.shape) - tail :] != first.shape:
+    stated = [(axis, size) for axis, size in zip(image.axes, image.shape, strict=True) if size > 1]
+    inside = [size for size in first.shape if size > 1]
+    axes = stated[: len(stated) - len(inside)]
+    if [size for _, size in stated[len(axes) :]] != inside:
         raise unusable(path, Row.UNREADABLE, f"pages of shape {first.shape} in an image of {image.shape}", SAVE_PLAIN)
-    axes = [
-        (axis, size) for axis, size in zip(image.axes, image.shape[: len(image.shape) - tail], strict=False) if size > 1
-    ]
     planes = math.prod(size for _, size in axes)
     _check_imagej(path, file, first, planes)
     is_contiguous = len(used) == 1 < planes

@@ -62,6 +62,15 @@ def test_points_of_time_and_slices_at_once_are_refused(tmp_path, options):
         load_image(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(
+    "shape", [(Y, X, 1), (5, Y, X, 1), (1, 5, Y, X), (1, Y, X), (5, 1, X), (5, Y, 1), (1, 1), (1, 9)]
+)
+def test_axes_of_one_do_not_matter(tmp_path, shape):
+    pixels = numbers(*shape)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    np.testing.assert_array_equal(np.squeeze(read(tmp_path / "a.tif")), np.squeeze(pixels))
+
+
 def test_two_unnamed_axes_of_pages_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", numbers(2, 5, Y, X), photometric="minisblack")
     with refused(tmp_path / "a.tif"):

@@ -185,6 +185,27 @@ def test_a_header_of_what_is_not_there_is_refused(tmp_path, suffix, old, new, pr
         read_image((path,))
 
 
+@pytest.mark.parametrize("code", [2, 5, 6, 99])
+def test_mgh_of_another_type_is_told_as_it_is(tmp_path, code):
+    path = write(tmp_path / "a.mgh", LARGE, RAS.affine())
+    content = bytearray(path.read_bytes())
+    content[20:24] = code.to_bytes(4, "big")
+    path.write_bytes(content)
+    with refused(path, f"type {code}"):
+        load_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".mgh", ".mgz"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_every_type_of_mgh_comes_back_as_it_was_saved(tmp_path, suffix, dtype, frames):
+    voxels = np.random.default_rng(0).integers(0, 250, (4, 5, 6, frames)).astype(dtype)
+    path = write(tmp_path / f"a{suffix}", np.squeeze(voxels, 3) if frames == 1 else voxels, RAS.affine())
+    found = np.asarray(load_image(path).dataobj)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found.reshape(voxels.shape), voxels)
+
+
 def test_a_label_with_fractions_is_refused(tmp_path):
     for suffix in SUFFIXES:
         with refused(write(tmp_path / f"a{suffix}", anatomy(dtype=np.float32) / 2, RAS.affine()), "fractional"):
