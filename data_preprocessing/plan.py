@@ -14,7 +14,7 @@ from data_preprocessing.files import read_model, validated, write_model
 from data_preprocessing.fingerprint import Fingerprint
 from data_preprocessing.network_planner import plan_for_dataset
 from data_preprocessing.normalize import Normalization
-from data_preprocessing.plan_checks import check_plan, known_axis_order, rising_from_background
+from data_preprocessing.plan_checks import check_plan, distinct_labels, known_axis_order
 from data_preprocessing.task import Dimensions, Strict, TaskConfig, TaskNumber, TrainingDefaults
 from data_preprocessing.topology import Topology, plan_topology
 
@@ -45,7 +45,7 @@ class Plan(Strict):
     dim: Dimensions
     channels: tuple[str, ...] = Field(min_length=1)
     classes: tuple[str, ...] = Field(min_length=2)
-    label_values: Annotated[tuple[int, ...], AfterValidator(rising_from_background)]
+    label_values: Annotated[tuple[int, ...], AfterValidator(distinct_labels)]
     axis_order: Annotated[tuple[int, int, int], AfterValidator(known_axis_order)]
     patch_size: tuple[PositiveInt, ...]
     spacing: tuple[PositiveFloat, ...]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,12 +15,12 @@ def known_axis_order(axes: tuple[int, int, int]) -> tuple[int, int, int]:
     return axes
 
 
-def rising_from_background(values: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns label numbers, which must begin with 0, the background, and rise."""
+def distinct_labels(values: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns label numbers, which must begin with 0, the background, and be distinct and not negative."""
     if not values or values[0] != 0:
         raise ValueError(f"{list(values)} must begin with 0, the background")
-    if any(second <= first for first, second in pairwise(values)):
-        raise ValueError(f"{list(values)} must rise: each label number is there once, none is negative")
+    if min(values) < 0 or len(set(values)) < len(values):
+        raise ValueError(f"{list(values)} must not be negative, and each number must be there once")
     return values
 
 

@@ -25,7 +25,6 @@ BROKEN = [
     ("label_values", [0, -1, 2]),
     ("label_values", [0, 2, 2]),
     ("label_values", [1, 2, 3]),
-    ("label_values", [0, 2, 1]),
     ("axis_order", [0, 0, 1]),
     ("axis_order", [1, 2, 3]),
     ("axis_order", [0, 1]),
