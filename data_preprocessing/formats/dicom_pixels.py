@@ -4,6 +4,7 @@ No windows, tables or inversions are applied, as they are about display.
 """
 
 import io
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,10 +38,9 @@ DECOMPRESS = "decompress it with gdcmconv --raw"
 END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
 STARTS = (b"\xff\xd8", b"\xff\x4f")
 PADDING = 16  # bytes after the end: pixels are padded to an even length, some writers add more
+RLE_HEADER, RLE_PADDING = 64, 2  # bytes
 PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-PLAIN = (
-    ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless
-)  # fmt: skip
+PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 RESULT_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 Decode = Callable[[bytes], np.ndarray]
 DECODERS: dict[UID, Decode] = {
@@ -102,7 +102,7 @@ class _FilePixels:
             with warnings.catch_warnings(action="ignore"):
                 self.dataset: FileDataset = dcmread(self.path, force=True)
                 self.syntax = _transfer_syntax(self.dataset)
-                if self.syntax not in (*PLAIN, *DECODERS):
+                if self.syntax not in (*PLAIN, *DECODERS, RLELossless):
                     problem = f"its pixels are encoded as {self.syntax.name}, which is not read"
                     raise unusable(self.path, Row.UNREADABLE, problem, DECOMPRESS)
                 self.frames = int(self.dataset.get("NumberOfFrames") or 1)
@@ -116,7 +116,7 @@ class _FilePixels:
         """Returns the numbers stored of one slice, `(row, column)`, in the type the header states."""
         try:
             with warnings.catch_warnings(action="ignore"):
-                stored = self._compressed(source) if self.syntax in DECODERS else self._plain(source)
+                stored = self._plain(source) if self.syntax in PLAIN else self._compressed(source)
         except Unusable:
             raise
         except (*INVALID, RuntimeError):  # imagecodecs' own errors are of the latter
@@ -139,15 +139,15 @@ class _FilePixels:
         return array if source.pixels.dtype.kind == "f" else _of_bits(array, source.pixels)
 
     def _compressed(self, source: Slice) -> np.ndarray:
-        encoded = self._encoded(source.frame)
+        encoded, pixels, stored = self._encoded(source.frame), source.pixels, source.pixels.stored
+        if self.syntax == RLELossless:
+            return _of_bits(_decode_rle(encoded, source).view(pixels.dtype), pixels)
         if END_OF_IMAGE not in encoded[-PADDING:]:
             raise damaged(self.path)
         decoded = DECODERS[self.syntax](encoded)
-        pixels = source.pixels
         if decoded.dtype.kind not in "iu" or decoded.dtype.itemsize * 8 > pixels.allocated:
             problem = f"its pixels are {decoded.dtype}, where its header says {pixels.allocated} bits"
             raise unusable(self.path, Row.UNREADABLE, problem, EXPORT_AGAIN)
-        stored = pixels.stored
         if self.syntax in JPEG2000TransferSyntaxes:
             stored = min(stored, get_j2k_parameters(encoded).get("precision", stored))
         # Codestreams hold right-aligned numbers, and those of JPEG know no sign.
@@ -160,18 +160,34 @@ class _FilePixels:
 
     def _check_count(self, first: Slice) -> None:
         """As many frames of pixels as the header says: what is there in addition would be left behind."""
-        value = next(self.dataset[keyword].value for keyword in PIXEL_KEYWORDS if keyword in self.dataset)
-        if self.syntax in DECODERS:
-            stream = io.BytesIO(value)
+        value = next((self.dataset[keyword].value for keyword in PIXEL_KEYWORDS if keyword in self.dataset), None)
+        if value is None:
+            raise damaged(self.path)
+        if self.syntax not in PLAIN:
+            stream, starts = io.BytesIO(value), STARTS if self.syntax in DECODERS else (b"",)
             offsets = parse_basic_offsets(stream)
-            found = max(len(offsets), sum(part[:2] in STARTS for part in generate_fragments(stream)))
-        elif self.syntax == RLELossless:
-            found = len(parse_basic_offsets(io.BytesIO(value)))
+            found = max(len(offsets), sum(part.startswith(starts) for part in generate_fragments(stream)))
         else:
             found = len(value) // (first.shape[0] * first.shape[1] * first.pixels.allocated // 8)
         if found > self.frames:
             problem = f"holds {found} frames, where its header says {self.frames}"
             raise unusable(self.path, Row.UNREADABLE, problem, EXPORT_AGAIN)
+
+
+def _decode_rle(encoded: bytes, source: Slice) -> np.ndarray:
+    """The numbers `(row, column)` of a frame whose bytes are compressed apart, the highest ones first."""
+    columns, rows = source.shape
+    size = source.pixels.dtype.itemsize
+    count, *offsets = struct.unpack("<16L", encoded[:RLE_HEADER])
+    ends = [*offsets[1:count], len(encoded)]
+    planes = [imagecodecs.packbits_decode(encoded[start:end]) for start, end in zip(offsets, ends, strict=False)]
+    if len(planes) != size or not all(0 <= len(plane) - rows * columns <= RLE_PADDING for plane in planes):
+        problem = (
+            f"its pixels are {len(planes)} x {len(planes[0])} bytes, where its header says {size} x {rows * columns}"
+        )
+        raise unusable(source.path, Row.UNREADABLE, problem, EXPORT_AGAIN)
+    numbers = np.stack([np.frombuffer(plane, np.uint8, rows * columns) for plane in reversed(planes)], axis=-1)
+    return numbers.view(f"<u{size}").reshape(rows, columns)
 
 
 def _transfer_syntax(dataset: FileDataset) -> UID:
