@@ -98,7 +98,7 @@ def _parser() -> CommandParser:
         nargs="+",
         metavar="PATH",
         help="images (NIfTI, NRRD, MHA, MGZ, DICOM folders, PNG, BMP, JPEG, TIFF), folders of them, or a .txt with a "
-        "path a line, instead of imagesTs",
+        "path a line, instead of imagesTs; DICOM series further down are called after their path (PAT1-ST1-SE02)",
     )
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="where to write; else predictions/ in the model folder"

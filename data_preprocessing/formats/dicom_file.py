@@ -60,34 +60,42 @@ class Header:
     @property
     def is_whole(self) -> bool:
         """Whether the file of an image goes on up to its pixels."""
-        return bool(self.pixel_tag and self.dataset.get("Rows") and self.dataset.get("Columns"))
+        return bool(self.pixel_tag) and all(self.text(keyword) not in ("", "0") for keyword in ("Rows", "Columns"))
 
     @property
     def is_localizer(self) -> bool:
         """Whether it shows where others lie: a scout, topogram or survey."""
-        return "LOCALIZER" in str(self.dataset.get("ImageType", "")).upper()
+        return "LOCALIZER" in self.text("ImageType").upper()
 
     @property
     def has_place(self) -> bool:
         """Whether it states where it lies."""
-        return bool(self.dataset.get("ImagePositionPatient") or self.dataset.get(PER_FRAME))
+        return bool(self.text("ImagePositionPatient")) or PER_FRAME in self.dataset
 
     @property
     def series(self) -> str:
         """The series it belongs to."""
-        return str(self.dataset.get("SeriesInstanceUID") or "")
+        return self.text("SeriesInstanceUID")
 
     @property
     def series_name(self) -> str:
         """What the series is called: its number and description, or else its UID."""
-        parts = (self.dataset.get("SeriesNumber"), self.dataset.get("SeriesDescription"))
-        words = " ".join(str(part) for part in parts if part not in (None, "")).split()
+        words = f"{self.text('SeriesNumber')} {self.text('SeriesDescription')}".split()
         return " ".join("".join(filter(str.isprintable, word)) for word in words) or self.series or "without a name"
 
     @property
     def modality(self) -> str:
         """Such as CT, MR and PT."""
-        return str(self.dataset.get("Modality") or "").strip().upper()
+        return self.text("Modality").upper()
+
+    def text(self, keyword: str) -> str:
+        """Returns an element as text, empty where there is none that can be read."""
+        try:
+            with warnings.catch_warnings(action="ignore"):  # pydicom's, about characters
+                value = self.dataset.get(keyword)
+        except INVALID:
+            return ""
+        return "" if value is None else str(value).strip()
 
 
 def read_header(path: Path) -> Header | None:
