@@ -35,9 +35,11 @@ def read(path: Path, as_label: bool) -> Stored:
         code = int.from_bytes(content[TYPE_OFFSET : TYPE_OFFSET + 4], "big")
         if code not in data_type_codes.code:
             raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
-        image = MGHImage.from_bytes(content)
+        with np.errstate(all="ignore"):  # a header can hold any number
+            image = MGHImage.from_bytes(content)
         header: MGHHeader = image.header
-        shape, dtype = image.shape, header.get_data_dtype()
+        shape = tuple(map(int, image.shape))  # nibabel has them in 32 bits, whose product may wrap around
+        dtype = header.get_data_dtype()
         refuse(path, *check_length(len(content), header.get_data_offset() + math.prod(shape) * dtype.itemsize))
         voxels = np.asarray(image.dataobj)
     except INVALID as error:
@@ -48,7 +50,7 @@ def read(path: Path, as_label: bool) -> Stored:
 def look(path: Path) -> Stored:
     """Returns shape, type and affine by the header."""
     try:
-        with ImageOpener(str(path)) as stream:
+        with ImageOpener(str(path)) as stream, np.errstate(all="ignore"):
             header = MGHHeader.from_fileobj(stream)
         return Stored(no_voxels(header.get_data_shape(), header.get_data_dtype()), header.get_affine(), header)
     except INVALID as error:

@@ -85,6 +85,7 @@ def _png(path: Path, content: bytes) -> PictureHeader:
 
 
 def _bmp(path: Path, content: bytes) -> PictureHeader:
+    length = path.stat().st_size
     (size,) = struct.unpack_from("<I", content, 14)
     if size == 12:
         width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
@@ -94,6 +95,12 @@ def _bmp(path: Path, content: bytes) -> PictureHeader:
         raise unusable(path, Row.UNREADABLE, f"a BMP header of {size} bytes, which is not read", "save it as PNG")
     if bits not in (*BMP_WITH_PALETTE, 24, 32):
         raise unusable(path, Row.UNREADABLE, f"a BMP of {bits} bits a pixel, which is not read", "save it as PNG")
+    (start,) = struct.unpack_from("<I", content, 10)
+    compression = 0 if size == 12 else struct.unpack_from("<I", content, 30)[0]
+    missing = start + (width * bits + 31) // 32 * 4 * abs(height) - length
+    if compression in (0, 3) and missing > 0:
+        problem = f"not a valid BMP file, or truncated ({missing} bytes of pixels are missing)"
+        raise unusable(path, Row.SHORTER_THAN_ITS_HEADER_SAYS, problem, COPY_AGAIN)
     has_palette = bits in BMP_WITH_PALETTE
     return PictureHeader("BMP", width, abs(height), 8, GREY if has_palette else bits // 8, has_palette)
 

@@ -20,7 +20,7 @@ from data_preprocessing.checks.file_format import COPY_AGAIN
 from data_preprocessing.checks.finding import Row, unusable
 from data_preprocessing.errors import UserError
 from data_preprocessing.formats.picture_header import COLOURS, KINDS, PictureHeader, parse
-from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels
+from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
 from data_preprocessing.nifti_file import NiftiImage
 
 MOST_BEFORE_FRAME = 2**22  # bytes of a JPEG's metadata before its size
@@ -91,6 +91,8 @@ def _decoding(path: Path) -> Iterator[None]:
             yield
     except UserError:
         raise
+    except MemoryError:
+        raise out_of_memory(path) from None
     except DAMAGE as error:
         # Without the file's name, or the address of an object, that Pillow adds.
         kind, reason = KINDS[path.suffix.lower()], re.split(" ['<]", " ".join(str(error).split()))[0]

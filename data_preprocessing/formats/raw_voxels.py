@@ -55,6 +55,8 @@ def read_voxels(header: Path, files: Sequence[DataFile], shape: tuple[int, ...],
     for number, file in enumerate(files):
         target = voxels[number * part : (number + 1) * part]
         try:
+            if "\0" in str(file.path):
+                raise FileNotFoundError
             _fill(target, file, slice_bytes)
         except FileNotFoundError:
             problem = f"its voxels are to be in {file.path}, and there is no such file"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from data_preprocessing.checks.finding import Finding, Row, unusable
+from data_preprocessing.checks.finding import Finding, Row, Unusable, unusable
 
 CONVERT = "convert it to NIfTI, or to one of the formats of docs/formats.md"
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -58,6 +58,11 @@ def check_memory(path: Path, size: int) -> None:
     if size > free:
         problem = f"takes {size / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
         raise unusable(path, Row.MEMORY, problem, "cut it into parts, or use a machine with more memory")
+
+
+def out_of_memory(path: Path) -> Unusable:
+    """Returns the exception for a file whose header asks for more memory than the system gives."""
+    return unusable(path, Row.MEMORY, "takes more memory than there is", "check its size, or cut it into parts")
 
 
 def library_reason(error: BaseException) -> str:

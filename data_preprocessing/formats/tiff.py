@@ -21,7 +21,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.formats.picture_header import check_kind
 from data_preprocessing.formats.pictures import check_highest
 from data_preprocessing.formats.sidecar import read_spacing
-from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels
+from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
 from data_preprocessing.formats.tiff_axes import Layout, find_layout
 from data_preprocessing.formats.tiff_pages import (
     PALETTE,
@@ -116,7 +116,7 @@ def _opened(path: Path, as_label: bool) -> Iterator[Opened]:
     except NotImplementedError as error:
         raise unusable(path, Row.UNREADABLE, f"it cannot be read ({error})", "save it with LZW or deflate") from None
     except MemoryError:
-        raise
+        raise out_of_memory(path) from None
     except (ValueError, RuntimeError, KeyError, IndexError, TypeError, AttributeError, OverflowError, OSError,
             AssertionError, struct.error, ZeroDivisionError) as error:  # fmt: skip
         if isinstance(error, OSError) and error.errno is not None:

@@ -80,8 +80,8 @@ def _layout(path: Path, file: "TiffFile", image: "TiffPageSeries", originals: li
     slices = [size for axis, size in axes if axis in SLICE_AXES]
     channels = [size for axis, size in axes if axis == CHANNEL_AXIS]
     if len(slices) > 1 or len(channels) > 1 or len(slices) + len(channels) < len(axes):
-        stated = " x ".join(f"{size} ({axis})" for axis, size in axes)
-        problem = f"its pages are {stated}, where slices and channels are read"
+        found = " x ".join(f"{size} ({axis})" for axis, size in axes)
+        problem = f"its pages are {found}, where slices and channels are read"
         raise unusable(path, Row.TOO_MANY_AXES, problem, "save each point of time, or position, as a file of its own")
     return Layout(
         [file.pages[index].aspage() for index in used],

@@ -135,9 +135,10 @@ def test_a_single_file_of_another_kind_is_refused(tmp_path):
 
 def test_a_folder_of_several_formats_gives_each_file_as_a_case(tmp_path):
     names = ["a.nii", "b.c.png", "d.TIF", "e.tiff", "f.jpg", "g.JPEG", "h.bmp", "i.nrrd", "j.v2.mha", "k.mgz", "l.mgh"]
-    touch(*(tmp_path / name for name in (*names, "._b.c.png", "Thumbs.db", "m.gif", "n.mhd", "o.NII")))
+    names += ["n.mhd", "p.nhdr"]
+    touch(*(tmp_path / name for name in (*names, "._b.c.png", "Thumbs.db", "m.gif", "n.raw", "o.NII")))
     cases = find_images(tmp_path, 1)
-    assert [case.name for case in cases] == ["a", "b.c", "d", "e", "f", "g", "h", "i", "j.v2", "k", "l"]
+    assert [case.name for case in cases] == ["a", "b.c", "d", "e", "f", "g", "h", "i", "j.v2", "k", "l", "n", "p"]
     assert [case.images for case in cases] == [(tmp_path / name,) for name in names]
 
 

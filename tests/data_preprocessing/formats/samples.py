@@ -1,6 +1,7 @@
-"""A DICOM series on disk, written slice by slice with SimpleITK."""
+"""A DICOM series on disk, written slice by slice with SimpleITK, and a TIFF written tag by tag."""
 
 import locale
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,3 +55,11 @@ def write_series(
         writer.Execute(picture)
     locale.setlocale(locale.LC_ALL, before)  # writing DICOM, ITK changes that of the whole process
     return files
+
+
+def write_page(path: Path, tags: dict[int, int], data: bytes) -> Path:
+    """Writes a TIFF of one page whose tags are single numbers; the data begin where tag 273 says."""
+    start = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, start if tag == 273 else tags[tag]) for tag in sorted(tags))
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + data)
+    return path
