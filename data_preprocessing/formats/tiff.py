@@ -143,6 +143,10 @@ def _describe(path: Path, file: "TiffFile", count: int, as_label: bool) -> Opene
         problem = f"{separate} planes of one page, which may be slices or colours"
         remedy = 'save slices as pages (tifffile: photometric="minisblack"), colours as RGB without alpha'
         raise unusable(path, Row.UNREADABLE, problem, remedy)
+    if as_label and layout.channels > 1:
+        problem = f"its pages are stated to be {layout.channels} channels, and a label has one"
+        remedy = 'save slices as such (tifffile: metadata={"axes": "ZYX"})'
+        raise unusable(path, Row.LABEL_SHAPE, problem, remedy)
     if channels > 1 and layout.channels > 1:
         raise unusable(path, Row.TOO_MANY_AXES, "channels as pages, each in colours", "save one grey page a channel")
     if layout.contiguous is not None and (separate > 1 or channels != first.samplesperpixel):

@@ -48,6 +48,12 @@ def test_what_is_stated_of_the_pages_is_heeded(tmp_path, options, axes, compress
     np.testing.assert_array_equal(read(tmp_path / "a.tif"), truth)
 
 
+def test_channels_are_no_label(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", numbers(3, Y, X) * 0 + 1, imagej=True, metadata={"axes": "CYX"})
+    with refused(tmp_path / "a.tif", "axes"):
+        load_image(tmp_path / "a.tif", as_label=True)
+
+
 def test_channels_before_slices_are_told_apart(tmp_path):
     pixels = numbers(2, 5, Y, X)
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", ome=True, metadata={"axes": "CZYX"})
