@@ -102,14 +102,14 @@ def _show(report: "Report", other: "Report | None", json: str | None) -> None:
     from nnunet_tf.runtime.console import wide_console
 
     prints_json = json == STANDARD_OUTPUT  # and nothing else there
+    if json and not prints_json:
+        append_report(Path(json), report)
     console = wide_console(stderr=prints_json)
     print_report(console, report)
     if other:
         print_comparison(console, report, other)
     if prints_json:
         print(report.model_dump_json())
-    elif json:
-        append_report(Path(json), report)
 
 
 if __name__ == "__main__":

@@ -88,13 +88,13 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     )
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
+    _write(options, result)
     if result.classes:
         print_evaluation(f"{counted(len(result.cases), 'case')}, mean ± deviation", result)
     else:
         print("Nothing to score: the files hold no number but 0, which --include-background scores")
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
-    _write(options, result)
     _warn_of_grids(options)
     failed = dict(result.failed)
     if options.overlays:
@@ -123,9 +123,9 @@ def pool(options: argparse.Namespace) -> None:
 
     _make_folders(options)
     result = pool_folds(options.cross_validation, options.worst)
+    _write(options, result)
     print_evaluation(f"{counted(len(result.cases), 'case')} of all folds, mean ± deviation", result)
     print_folds("Folds", result.folds)
-    _write(options, result)
 
 
 def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
@@ -141,10 +141,10 @@ def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
     _make_folders(options)
     with track("Scoring", total=None, unit="images") as tracker:
         result = detect(options.predictions, options.labels, backend, tracker.update)
-    defective = sum(image.defect for image in result.images)
-    print_detection(f"{len(result.images)} images, {defective} with a defect", result)
     if options.json:
         write_model(options.json, result)
+    defective = sum(image.defect for image in result.images)
+    print_detection(f"{len(result.images)} images, {defective} with a defect", result)
     _end_where_failed(result.failed)
 
 

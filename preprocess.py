@@ -150,9 +150,9 @@ def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
             file=sys.stderr,
         )
         sys.exit(2 if all(failure.user_error for failure in summary.failures) else 1)
+    drawn = save_sheet(options.report, folder, [record.name for record in summary.records]) if options.report else 0
     wide_console().print(summary_table(summary, plan))
     if options.report:
-        drawn = save_sheet(options.report, folder, [record.name for record in summary.records])
         print(f"{counted(drawn, 'case')} drawn in {options.report}")
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
+from data_preprocessing.figure import new_figure
 from data_preprocessing.files import atomic_path, read_model
 from data_preprocessing.pipeline import Summary
 from data_preprocessing.plan import Plan
@@ -18,7 +20,7 @@ COLUMNS = 10
 
 def summary_table(summary: Summary, plan: Plan) -> Table:
     """Returns the table that ends a run: cases, shapes before and after, voxels of each class, size on disk."""
-    table = Table(title=f"{plan.dataset}, {plan.dim}D", show_header=False)
+    table = Table(title=Text(f"{plan.dataset}, {plan.dim}D"), show_header=False)
     table.add_row("cases", str(len(summary.records)))
     table.add_row("median shape before", _median_shape([record.shape for record in summary.records]))
     table.add_row("median shape after", _median_shape([record.shard_shape for record in summary.records]))
@@ -26,10 +28,10 @@ def summary_table(summary: Summary, plan: Plan) -> Table:
     table.add_row("spacing after", f"{spacing} mm{' in plane' if plan.dim == 2 else ''}")
     voxels = np.sum([record.class_voxels for record in summary.records], axis=0)
     for name, count in zip(plan.classes, voxels.tolist(), strict=True):
-        table.add_row(f"voxels of {name}", f"{count:,}")
+        table.add_row(Text(f"voxels of {name}"), f"{count:,}")
     empty = sum(not any(record.class_voxels[1:]) for record in summary.records)
     table.add_row("cases without foreground", str(empty))
-    table.add_row("size on disk", f"{summary.bytes / 2**20:,.0f} MiB in {summary.folder}")
+    table.add_row("size on disk", Text(f"{summary.bytes / 2**20:,.0f} MiB in {summary.folder}"))
     return table
 
 
@@ -39,14 +41,12 @@ def save_sheet(path: Path, folder: Path, cases: Sequence[str]) -> int:
     Past `MOST_PICTURES` cases, that many evenly spread over them. Pictures are shown as they are stored. Raises
     UserError where a case has no shard.
     """
-    from matplotlib.figure import Figure
-
     chosen = [cases[index * len(cases) // MOST_PICTURES] for index in range(min(MOST_PICTURES, len(cases)))]
     if len(cases) <= MOST_PICTURES:
         chosen = list(cases)
     columns = min(COLUMNS, len(chosen))
     rows = math.ceil(len(chosen) / columns)
-    figure = Figure(figsize=(1.6 * columns, 1.75 * rows), layout="constrained")
+    figure = new_figure(1.6 * columns, 1.75 * rows)
     for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.set_axis_off()
     for axes, case in zip(figure.axes, chosen, strict=False):

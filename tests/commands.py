@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +19,19 @@ class Finished:
     err: str
 
 
-def run(script: str, *arguments: object, cwd: Path = ROOT) -> Finished:
-    """Runs `python script arguments` and waits."""
+def run(script: str, *arguments: object, cwd: Path = ROOT, variables: Mapping[str, str] | None = None) -> Finished:
+    """Runs `python script arguments`, with some environment `variables` changed, and waits."""
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"} | dict(
+        variables or {}
+    )
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
-def run_well(script: str, *arguments: object) -> Finished:
+def run_well(script: str, *arguments: object, variables: Mapping[str, str] | None = None) -> Finished:
     """Runs a command that must end well."""
-    done = run(script, *arguments)
+    done = run(script, *arguments, variables=variables)
     assert done.status == 0, done.out + done.err
     return done
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from data_preprocessing.figure import new_figure
 from data_preprocessing.files import atomic_path
 from data_preprocessing.wording import counted
 from nnunet_tf.evaluation.summary import Evaluation
@@ -25,7 +25,7 @@ def save_box_plot(path: Path, result: Evaluation) -> None:
     names = [each.name for each in result.classes]
     shown = [measure for measure in MEASURES if any(getattr(score, measure) is not None for score in result.scores)]
     size = (5.5 * max(1, len(shown)) + 1, INCHES_PER_STRUCTURE * len(names) + 1.6)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(*size)
     panels = np.atleast_1d(figure.subplots(1, max(1, len(shown)), sharey=True))
     for axes, measure in zip(panels, shown, strict=False):
         columns: dict[str, list[float]] = {name: [] for name in names}

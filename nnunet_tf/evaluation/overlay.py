@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import ndimage
 
+from data_preprocessing.figure import new_figure
 from data_preprocessing.files import atomic_path
 
 COLOURS = ("#ffb000", "#dc267f", "#648fff", "#4cd964", "#fe6100", "#b388ff", "#00c2c7", "#f5f55a")
@@ -42,7 +42,7 @@ def save_overlay(
     indices = best_slices(shown if shown.any() else prediction, list(names))
     colours = {number: COLOURS[place % len(COLOURS)] for place, number in enumerate(names)}
     planes = [axis for axis in range(3) if min(np.delete(image.shape, axis)) > 1] or [0]
-    figure = Figure(figsize=SIZES[len(planes)], layout="constrained", facecolor="black")
+    figure = new_figure(*SIZES[len(planes)], facecolor="black")
     low, high = np.percentile(image, (0.5, 99.5))
     for axis, axes in zip(planes, figure.subplots(1, len(planes), squeeze=False).flat, strict=True):
         rest = [other for other in range(3) if other != axis]

@@ -82,10 +82,10 @@ def _score(value: float | None) -> str:
 
 
 def _table(title: str, headings: Sequence[str], right: bool = True) -> Table:
-    """An empty table; numbers stand on the right, what they belong to on the left."""
+    """An empty table; numbers stand on the right, what they belong to on the left. Names are never cut short."""
     table = Table(title=title)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if right and index else "left")
+        table.add_column(heading, justify="right" if right and index else "left", overflow="fold")
     return table
 
 

@@ -84,7 +84,12 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
     with (
         subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="backslashreplace",
+            env=environment,
         ) as process,
         stopped_alike(process),
     ):

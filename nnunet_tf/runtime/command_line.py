@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from data_preprocessing.defaults import AXES, FOLDS, known_axes
 from data_preprocessing.errors import UserError
+from data_preprocessing.terminal import accept_all_signs
 from nnunet_tf.choices import FoldName
 
 FAILURE_STATUS = 1
@@ -236,6 +237,7 @@ def run(command: Callable[[], None]) -> None:
 
     CommandFailed is one line and status 1.
     """
+    accept_all_signs()
     try:
         command()
         sys.stdout.flush()

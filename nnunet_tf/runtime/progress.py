@@ -58,7 +58,7 @@ class Tracker:
     def say(self, line: str) -> None:
         """Prints a line on standard error, above the bar."""
         if self.bar:
-            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.bar.console.print(line, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
 
@@ -69,18 +69,18 @@ def track(title: str, total: int | None, unit: str, show: bool = True) -> Iterat
 
     `total` may be None where the first `update` tells it.
     """
-    console = Console(stderr=True, quiet=not show)
+    console = Console(stderr=True, quiet=not show, markup=False, emoji=False, highlight=False)
     if not console.is_terminal and show:
         yield Tracker(title, total, unit, None)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names are no markup
         BarColumn(),
         _CountColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
+    with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=console) as bar:
         yield Tracker(title, total, unit, bar)
 
 

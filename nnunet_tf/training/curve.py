@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from data_preprocessing.errors import UserError
+from data_preprocessing.figure import new_figure
 from data_preprocessing.files import atomic_path, validated, write_text
 from nnunet_tf.training.settings import CHECKPOINT_NAME
 
@@ -99,9 +100,7 @@ def write_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
 
 def draw_metrics(folder: Path, history: Sequence[EpochMetrics]) -> None:
     """Draws loss, learning rate and, where there is any, validation Dice over the epochs into `progress.png`."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
+    figure = new_figure(8, 4)
     axes = figure.add_subplot()
     epochs = [metrics.epoch + 1 for metrics in history]
     handles = axes.plot(epochs, [metrics.loss for metrics in history], color="tab:blue", label="training loss")
