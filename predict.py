@@ -33,6 +33,7 @@ def main() -> None:
 
         set_dim(options)
     from data_preprocessing.errors import UserError
+    from data_preprocessing.scan_names import numbered_as_channels
     from data_preprocessing.scans import find_images
     from nnunet_tf.inference.inputs import check_headers, part_of
     from nnunet_tf.inference.model_folder import PREDICTIONS_NAME
@@ -44,6 +45,13 @@ def main() -> None:
     plan = models[0].plan
     source = options.input or [options.data / plan.dataset / "imagesTs"]
     scans = find_images(source, len(plan.channels), "name the images with --input")
+    numbered = numbered_as_channels([scan.name for scan in scans])
+    if numbered:
+        warnings.warn(
+            f"{', '.join(numbered[:3])}{', ...' * (len(numbered) > 3)}: {counted(len(numbered), 'file')} numbered as "
+            f"channels are; each is segmented as a scan, as it has the model's {counted(len(plan.channels), 'channel')}",
+            stacklevel=1,
+        )
     cases = part_of(scans, *options.part)
     if not cases:
         print(

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names, check_there
-from data_preprocessing.formats.table import SUFFIXES, case_name, files_of
+from data_preprocessing.formats.table import case_name, files_of
 from data_preprocessing.label_values import values_in_files
+from data_preprocessing.scan_names import ScanNames, split_suffix
 from data_preprocessing.series_names import name_series
 from data_preprocessing.task import StatedRegion, StatedRegions
 
@@ -51,7 +52,7 @@ def load_dataset(data: Path, name: str) -> Dataset:
     """
     path = description_file(data, name)
     channels, labels, regions = read_channels(path), read_labels(path), read_regions(path)
-    cases = list(dict.fromkeys(list_cases(path)))  # a case that is listed again is used once
+    cases = list(dict.fromkeys(list_cases(path, len(channels))))  # a case that is listed again is used once
     refuse(path, *check_names([case.name for case in cases]))
     for case in cases:
         for file in (*case.images, *([case.label] if case.label else [])):
@@ -113,17 +114,22 @@ def read_regions(path: Path) -> dict[str, StatedRegion] | None:
         raise unusable(path, Row.LISTING, f"{where}{first['msg']}", "correct labels and regions_class_order") from None
 
 
-def list_cases(path: Path) -> list[Case]:
+def list_cases(path: Path, channels: int) -> list[Case]:
     """Returns the training cases as a dataset.json lists them, but macOS's `._*` files; the files need not be there.
 
-    Raises UserError when there is none, or the list is not understood.
+    They are called as `ScanNames` has it. Raises UserError when there is none, or the list is not understood.
     """
     try:
         entries = [(Path(entry["image"]), Path(entry["label"])) for entry in read_json(path)["training"]]
     except (KeyError, TypeError):
         problem = "training is not a list of image and label, as in the MSD"
         raise unusable(path, Row.LISTING, problem, "correct it") from None
-    cases = [_case(path.parent, image, label) for image, label in entries if not image.name.startswith("._")]
+    names = ScanNames(channels)
+    cases = [
+        Case(*_scan(path.parent / image, names), path.parent / label)
+        for image, label in entries
+        if not image.name.startswith("._")
+    ]
     if not cases:
         raise unusable(path, Row.LISTING, "lists no training case", "add them under training")
     return name_series(cases, [Path(commonpath([case.images[0].absolute().parent for case in cases]))])
@@ -180,12 +186,6 @@ def _single_numbers(labels: object) -> object:
     return single | {f"label {number}": number for number in unnamed}
 
 
-def _case(folder: Path, image: Path, label: Path) -> Case:
-    return Case(split_suffix(image)[0], image_files(folder / image), folder / label)
-
-
-def split_suffix(path: Path) -> tuple[str, str]:
-    """Returns name and suffix; that of an unknown kind of file stays with the name."""
-    ending = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
-    name = path.name[: len(path.name) - len(ending)]
-    return name, path.name[len(name) :]
+def _scan(image: Path, names: ScanNames) -> tuple[str, tuple[Path, ...]]:
+    """Name and files of an image that is listed by its file, by a channel's, or by what its channel files share."""
+    return names.scan(image) if image.exists() else (split_suffix(image)[0], image_files(image))

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from data_preprocessing.checks.finding import refuse
+from data_preprocessing.checks.listing import check_names
 from data_preprocessing.dataset import Case, Dataset, read_labels, read_regions
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
-from data_preprocessing.formats.table import SUFFIXES, is_picture
+from data_preprocessing.formats.table import SUFFIXES, is_image, is_picture
 from data_preprocessing.image_file import COLOURS
 
 CHANNEL_DIGITS = 4  # case_0000.nii.gz
@@ -50,6 +52,7 @@ def load_nnunet_raw(folder: Path) -> Dataset:
         _case(folder, name, files, len(channels), description.file_ending)
         for name, files in sorted(_files_by_case(folder / "imagesTr", description.file_ending).items())
     )
+    refuse(path, *check_names([case.name for case in cases]))
     return Dataset(folder, channels, read_labels(path), cases, read_regions(path))
 
 
@@ -67,6 +70,10 @@ def _files_by_case(images: Path, ending: str) -> dict[str, dict[int, Path]]:
     cases: dict[str, dict[int, Path]] = {}
     for path in images.iterdir():
         if not path.name.endswith(ending) or path.name.startswith("."):
+            if is_image(path):
+                raise UserError(
+                    f"{path}: an image that does not end in {ending}, the file_ending; convert or remove it"
+                )
             continue
         name, _, number = path.name.removesuffix(ending).rpartition("_")
         if not name or len(number) != CHANNEL_DIGITS or not number.isdecimal():

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from data_preprocessing.checks.finding import Row, refuse, unusable
 from data_preprocessing.checks.listing import check_names
-from data_preprocessing.dataset import Case, split_suffix
+from data_preprocessing.dataset import Case
 from data_preprocessing.formats.dicom import is_series, series_folders, without_localizers
 from data_preprocessing.formats.table import SUFFIXES, case_name, is_image, is_picture
+from data_preprocessing.scan_names import ScanNames, split_suffix
 from data_preprocessing.series_names import name_series
 
 LIST_SUFFIX = ".txt"
@@ -19,24 +20,38 @@ def find_images(source: Path | Sequence[Path], channels: int, remedy: str = "cor
     """Returns the cases to predict in `source`, sorted by name: image files, folders of them, lists (.txt) of both.
 
     A folder that holds a DICOM series, and no image of another format but pictures, is one image; they are looked for
-    at any depth below a folder without images, and named by `name_series`. With several channels,
-    `name_0000.nii.gz`, `name_0001.nii.gz`, ... make one case, whose first file stands for all. Raises UserError, ending
-    in `remedy`, when there is none, or two of one name.
+    at any depth below a folder without images, and named by `name_series`. Files become cases by the rule of
+    `ScanNames`; each file is in one of them, and any channel file stands for its case. Raises UserError, ending in
+    `remedy`, when there is none, two have one name, or channel files do not fit.
     """
     sources = [source] if isinstance(source, Path) else source
-    paths = list(dict.fromkeys(path for each in sources for path in _listed(each, remedy)))
-    known = {path.parent / case_name(path): path for path in paths}
-    cases = []
-    for path in paths:
-        name = case_name(path)
-        first = path.parent / f"{name[:-5]}_0000"
-        if name.endswith("_0000"):
-            cases.append(Case(name[:-5], _channels(path, known, channels)))
-        elif not (_is_channel_suffix(name) and first in known):
-            cases.append(Case(name, (path,)))
-    cases = name_series(cases, [root for each in sources for root in map(Path, _lines(each) or [str(each)])])
+    names = ScanNames(channels)
+    cases = list(dict.fromkeys(Case(*names.scan(path)) for path in _all_files(sources, remedy)))
+    cases = name_series(cases, _roots(sources))
     refuse(Path(sources[0]), *check_names([case.name for case in cases]))
     return sorted(cases, key=lambda case: case.name)
+
+
+def find_files(source: Path) -> dict[str, Path]:
+    """Returns the image files or DICOM folders in `source`, as `find_images` finds them, by their own names, sorted.
+
+    Labels and predictions have one file per case: nothing is grouped. Raises UserError when there is none, or two have
+    one name.
+    """
+    cases = [Case(split_suffix(path)[0], (path,)) for path in _all_files([source], "correct the path")]
+    cases = name_series(cases, _roots([source]))
+    refuse(source, *check_names([case.name for case in cases]))
+    return dict(sorted((case.name, case.images[0]) for case in cases))
+
+
+def _all_files(sources: Sequence[Path], remedy: str) -> list[Path]:
+    """Every image that the sources stand for, once."""
+    return list(dict.fromkeys(path for source in sources for path in _listed(source, remedy)))
+
+
+def _roots(sources: Sequence[Path]) -> list[Path]:
+    """The files and folders that the sources name, in lists too."""
+    return [root for source in sources for root in map(Path, _lines(source) or [str(source)])]
 
 
 def _listed(source: Path, remedy: str) -> list[Path]:
@@ -91,15 +106,3 @@ def _images_in(folder: Path) -> list[Path]:
 def _series_in(folder: Path) -> list[Path]:
     """The folders of series at any depth, but those called like a file of another format."""
     return [path for path in series_folders(folder) if path == folder or is_image(path)]
-
-
-def _channels(first: Path, known: dict[Path, Path], channels: int) -> tuple[Path, ...]:
-    """The files beside `first`, `name_0000.nii.gz`, that hold its further channels, as far as they are there."""
-    stem, suffix = first.parent / case_name(first)[:-5], split_suffix(first)[1]
-    others = [stem.with_name(f"{stem.name}_{number:04d}") for number in range(1, channels)]
-    paths = [known.get(other, other.with_name(other.name + suffix)) for other in others]
-    return (first, *(path for path in paths if path.exists()))
-
-
-def _is_channel_suffix(name: str) -> bool:
-    return len(name) > 5 and name[-5] == "_" and name[-4:].isdecimal()

@@ -67,7 +67,7 @@ def check_dataset(
         cases = there
         findings += [finding.at(path) for finding in check_folds(len(cases), folds)]
     else:
-        listed = _attempt(list_cases, path, findings)
+        listed = _attempt(lambda path: list_cases(path, len(expected.channels) or 1), path, findings)
         if listed is None:
             return worst_first(findings)
         cases = listed

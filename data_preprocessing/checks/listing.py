@@ -16,12 +16,31 @@ def check_there(path: Path) -> list[Finding]:
 
 
 def check_names(names: Sequence[str]) -> list[Finding]:
-    """Two images to train on, or to predict, of one name: the second would overwrite what is made of the first."""
-    return [
+    """Names of images to train on, or to predict, that files cannot be made for.
+
+    Of two with one name the second would overwrite what is made of the first.
+    """
+    unusable = [
+        error(Row.LISTING, f"{name!r} is no name for a case, as it is {problem}", "rename its files")
+        for name in dict.fromkeys(names)
+        for problem in _problems(name)
+    ]
+    return unusable + [
         error(Row.LISTED_TWICE, f"{name} is there twice", "remove or rename one of them")
         for name, times in Counter(names).items()
         if times > 1
     ]
+
+
+def _problems(name: str) -> list[str]:
+    """What is wrong with the name of a case."""
+    if not name:
+        return ["empty"]
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of another encoding
+        return ["not valid UTF-8"]
+    return []
 
 
 def check_repeats(cases: Sequence[object]) -> list[Finding]:

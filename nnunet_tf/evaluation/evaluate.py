@@ -11,7 +11,8 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.image_file import read_header
 from data_preprocessing.memory import PROCESS_BYTES
 from data_preprocessing.orientation import is_usable
-from data_preprocessing.scans import find_images
+from data_preprocessing.scan_names import FIRST_CHANNEL
+from data_preprocessing.scans import find_files
 from data_preprocessing.scheduler import Job
 from nnunet_tf.evaluation.case import absent_score, score_case
 from nnunet_tf.evaluation.jobs import results_and_failures, run_cases
@@ -58,20 +59,24 @@ def evaluate(
     result = evaluation(
         [score for rows in cases.values() for score in rows], worst, options.tolerance_mm if options.surface else None
     )
-    known = {pair.name for pair in pairs}
-    unpredicted = [case.name for case in find_images(labels, channels=1) if case.name not in known]
+    predicted = {pair.truth for pair in pairs}
+    unpredicted = [name for name, path in find_files(labels).items() if path not in predicted]
     return result.model_copy(update={"failed": failed, "unpredicted": unpredicted})
 
 
 def pair_files(predictions: Path, labels: Path) -> list[FilePair]:
-    """Returns each prediction with the label file of its name; raises UserError when one has none."""
-    truths = {case.name: case.images[0] for case in find_images(labels, channels=1)}
+    """Returns each prediction with the label file of its name; raises UserError when one has none.
+
+    A label may also be called as the scan's only channel file, `name_0000`, where no prediction is called so.
+    """
+    truths, predicted = find_files(labels), find_files(predictions)
     pairs = []
-    for case in find_images(predictions, channels=1):
-        if case.name not in truths:
-            path = case.images[0]
+    for name, path in predicted.items():
+        channel = name + FIRST_CHANNEL
+        truth = truths.get(name) or (None if channel in predicted else truths.get(channel))
+        if truth is None:
             raise UserError(f"{path}: has no label of that name in {labels}; remove it or name the right folder")
-        pairs.append(FilePair(case.name, case.images[0], truths[case.name]))
+        pairs.append(FilePair(name, path, truth))
     return pairs
 
 

@@ -1,7 +1,7 @@
 """A picture of each of the worst cases."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.files import make_folder
 from data_preprocessing.formats.table import is_picture
 from data_preprocessing.image_file import read_header
-from data_preprocessing.scans import find_images
+from data_preprocessing.scan_names import FIRST_CHANNEL
+from data_preprocessing.scans import find_files, find_images
 from data_preprocessing.scheduler import Job, Outcome
 from data_preprocessing.volume_io import numbers_on, read_image
 from nnunet_tf.evaluation.case import open_pair, refuse_other_grid
@@ -41,9 +42,9 @@ def worst_cases(result: Evaluation) -> list[str]:
 
 def check_images(images: Path, predictions: Path, labels: Path) -> None:
     """Raises UserError where a case that will be scored has no image: any of them may be one of the worst."""
-    found = {case.name for case in find_images(images, channels=1)}
+    found = images_by_name(images)
     for pair in pair_files(predictions, labels):
-        _refuse_missing(pair.name, found, images)
+        image_of(pair.name, found, images)
 
 
 def save_overlays(
@@ -61,16 +62,16 @@ def save_overlays(
     `draw_case`. Raises UserError when a case has no image.
     """
     make_folder(target)
-    images = {case.name: case.images[0] for case in find_images(folders.images, channels=1)}
+    images = images_by_name(folders.images)
     pairs = {pair.name: pair for pair in pair_files(folders.predictions, folders.labels)}
     names = {number: name for number, name in class_names(folders.predictions, folders.labels).items() if number}
     names = names or {score.value: score.structure for score in result.scores}
     jobs = []
     for case in worst_cases(result):
-        _refuse_missing(case, images.keys(), folders.images)
-        arguments = (target / f"{case}.png", images[case], pairs[case], names, title(case, result), trust_grid)
-        jobs.append(Job(case, draw_case, arguments, _estimate(images[case], pairs[case])))
-    files = [images[job.name] for job in jobs]
+        image = image_of(case, images, folders.images)
+        arguments = (target / f"{case}.png", image, pairs[case], names, title(case, result), trust_grid)
+        jobs.append(Job(case, draw_case, arguments, _estimate(image, pairs[case])))
+    files = [image_of(job.name, images, folders.images) for job in jobs]
     return run_cases(jobs, files, backend, on_case)
 
 
@@ -104,9 +105,20 @@ def title(case: str, result: Evaluation) -> str:
     return f"{mean} ({', '.join(each)})" if len(scores) > 1 else mean
 
 
-def _refuse_missing(case: str, found: Collection[str], images: Path) -> None:
-    if case not in found:
-        raise UserError(f"{images}: has no image named {case}; name the folder of the images with --images")
+def images_by_name(folder: Path) -> dict[str, Path]:
+    """Returns the images in a folder by the names of their files, and by those that prediction gives their scans."""
+    return {case.name: case.images[0] for case in find_images(folder, channels=1)} | find_files(folder)
+
+
+def image_of(case: str, images: Mapping[str, Path], folder: Path) -> Path:
+    """Returns the image of a case among `images_by_name`, of several channel files the first.
+
+    Raises UserError where `folder` has none.
+    """
+    image = images.get(case) or images.get(case + FIRST_CHANNEL)
+    if image is None:
+        raise UserError(f"{folder}: has no image named {case}; name the folder of the images with --images")
+    return image
 
 
 def _estimate(image: Path, pair: FilePair) -> int:

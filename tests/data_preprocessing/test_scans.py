@@ -1,11 +1,17 @@
+import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from data_preprocessing.dataset import Case
+from data_preprocessing.dataset import Case, list_cases
+from data_preprocessing.errors import UserError
 from data_preprocessing.scans import find_images
 
-from .samples import refused
+from .samples import refused, save
 
 
 def touch(*paths: Path) -> None:
@@ -154,3 +160,77 @@ def test_channel_files_of_other_formats_are_grouped(tmp_path, suffix):
     touch(*files)
     assert find_images(tmp_path, 2) == [Case("a.1", tuple(files))]
     assert find_images(files[0], 2) == [Case("a.1", tuple(files))]
+
+
+@pytest.mark.parametrize("how", ["folder", "files", "one by one"])
+def test_numbered_scans_of_one_channel_are_scans_of_their_own(tmp_path, how):
+    names = [f"scan_{number:04d}" for number in range(6)]
+    files = [tmp_path / f"{name}.nii.gz" for name in names]
+    touch(*files)
+    if how == "one by one":
+        assert [find_images(file, 1) for file in files] == [[Case(file.name[:-7], (file,))] for file in files]
+    else:
+        cases = find_images(tmp_path if how == "folder" else files, 1)
+        assert cases == [Case(name, (file,)) for name, file in zip(names, files, strict=True)]
+
+
+def test_numbered_scans_that_hold_all_channels_are_scans_of_their_own(tmp_path):
+    files = [save(tmp_path / f"scan_{number:04d}.nii.gz", np.ones((2, 3, 4, 2), np.int16)) for number in range(5)]
+    assert [case.images for case in find_images(tmp_path, 2)] == [(file,) for file in files]
+
+
+def test_a_channel_file_too_many_is_refused(tmp_path):
+    files = [tmp_path / f"p_{number:04d}.nii.gz" for number in range(3)]
+    touch(*files)
+    for source in (tmp_path, files[0], files[2]):
+        with refused(files[2]):
+            find_images(source, 2)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_any_channel_file_stands_for_its_case(tmp_path, number):
+    files = [tmp_path / f"p_{number:04d}.nii.gz" for number in range(2)]
+    touch(*files)
+    assert find_images(files[number], 2) == [Case("p", tuple(files))]
+
+
+def test_a_channel_that_is_there_twice_is_refused(tmp_path):
+    touch(*(tmp_path / name for name in ("p_0000.nii.gz", "p_0001.nii", "p_0001.nii.gz")))
+    with refused(tmp_path / "p_0001.nii"):
+        find_images(tmp_path, 2)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@settings(max_examples=50, deadline=None)
+@given(numbers=st.sets(st.integers(0, 12), min_size=1, max_size=8))
+def test_no_file_is_left_out_without_a_word(tmp_path_factory, channels, numbers):
+    folder = tmp_path_factory.mktemp("scans")
+    files = [folder / f"p_{number:04d}.nii.gz" for number in sorted(numbers)]
+    touch(*files)
+    try:
+        cases = find_images(folder, channels)
+    except UserError:
+        return
+    assert sorted(file for case in cases for file in case.images) == files
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    touch(tmp_path / os.fsdecode(b"m\xfcller.nii.gz"))
+    with pytest.raises(UserError):
+        find_images(tmp_path, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    "listed", [["p_0000", "q_0000"], ["p_0000", "p_0001", "p_0002"], ["p", "q"], ["x_0007", "x_0008"]]
+)
+def test_training_calls_cases_as_prediction_does(tmp_path, listed, channels):
+    shape = (2, 3, 4, channels)[: 3 + (channels > 1)]
+    for name in listed:
+        save(tmp_path / "imagesTr" / f"{name}.nii.gz", np.ones(shape, np.int16))
+        save(tmp_path / "labelsTr" / f"{name}.nii.gz", np.ones((2, 3, 4), np.uint8))
+    entries = [{"image": f"imagesTr/{name}.nii.gz", "label": f"labelsTr/{name}.nii.gz"} for name in listed]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": entries}))
+    trained = {case.name: case.images for case in list_cases(tmp_path / "dataset.json", channels)}
+    assert trained == {case.name: case.images for case in find_images(tmp_path / "imagesTr", channels)}
+    assert len(trained) == len(listed)

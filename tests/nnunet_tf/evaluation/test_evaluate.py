@@ -6,7 +6,7 @@ import pytest
 
 from data_preprocessing.backend import Processes
 from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, evaluate
+from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, evaluate, pair_files
 from nnunet_tf.evaluation.options import ScoringOptions
 
 
@@ -113,3 +113,36 @@ def test_the_estimate_grows_with_the_voxels_and_with_how_they_are_stored(tmp_pat
     small, large, wide = (estimate(*file) for file in (((9, 9, 9), "u1"), ((9, 9, 90), "u1"), ((9, 9, 9), "f8")))
     assert large - small > 4 * 2 * (9 * 9 * 81)  # two volumes, and masks of them
     assert wide > small
+
+
+def test_numbered_files_are_cases_of_their_own(folders):
+    names = [f"scan_{number:04d}" for number in range(6)]
+    for folder in folders:
+        for name in names:
+            write(folder / f"{name}.nii.gz", np.ones((2, 2, 2)))
+    assert [pair.name for pair in pair_files(*folders)] == names
+    assert list(evaluate(*folders).cases) == names
+
+
+@pytest.mark.parametrize("predicted", [["scan_0000"], ["scan_0001", "scan_0002"]])
+def test_a_part_of_numbered_files_meets_its_labels(folders, predicted):
+    predictions, labels = folders
+    for number in range(4):
+        write(labels / f"scan_{number:04d}.nii.gz", np.ones((2, 2, 2)))
+    for name in predicted:
+        write(predictions / f"{name}.nii.gz", np.ones((2, 2, 2)))
+    assert [(pair.prediction.name, pair.truth.name) for pair in pair_files(*folders)] == [
+        (f"{name}.nii.gz", f"{name}.nii.gz") for name in predicted
+    ]
+    assert len(evaluate(*folders).unpredicted) == 4 - len(predicted)
+
+
+def test_the_label_of_a_scan_may_be_called_as_its_channel_file(folders):
+    predictions, labels = folders
+    write(labels / "p_0000.nii.gz", np.ones((2, 2, 2)))
+    write(predictions / "p.nii.gz", np.ones((2, 2, 2)))
+    (pair,) = pair_files(*folders)
+    assert (pair.name, pair.truth) == ("p", labels / "p_0000.nii.gz")
+    write(predictions / "p_0000.nii.gz", np.ones((2, 2, 2)))
+    with pytest.raises(UserError, match=r"p.nii.gz"):
+        pair_files(*folders)
