@@ -49,7 +49,7 @@ def main() -> None:
     if numbered:
         warnings.warn(
             f"{', '.join(numbered[:3])}{', ...' * (len(numbered) > 3)}: {counted(len(numbered), 'file')} numbered as "
-            f"channels are; each is segmented as a scan, as it has the model's {counted(len(plan.channels), 'channel')}",
+            f"channels are; each is taken as a scan of {counted(len(plan.channels), 'channel')}, the model's",
             stacklevel=1,
         )
     cases = part_of(scans, *options.part)

@@ -5,9 +5,11 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from data_preprocessing.errors import UserError
 
 LOCK_NAME = ".lock"
+TEMPORARY = re.compile(r"\.[0-9]+\.")  # how the names that `atomic_path` yields begin
 SECONDS_BETWEEN_TRIES = 0.2  # to lock it
 
 
@@ -71,6 +74,26 @@ def make_folder(folder: Path) -> None:
             pass
 
 
+def refuse_clashing_names(folder: Path, names: Iterable[str]) -> None:
+    """Raises UserError where two of different `names` are one to the file system of `folder`, which is there.
+
+    Such as `Case1` and `case1` on the disks of macOS and Windows.
+    """
+    if not _ignores_case(folder):
+        return
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise UserError(f"{folder}: {other} and {name} would be one file there; rename one, or name another folder")
+
+
+def _ignores_case(folder: Path) -> bool:
+    with writing(folder), tempfile.NamedTemporaryFile(dir=folder, prefix=f".{os.getpid()}.a") as file:
+        name = Path(file.name)
+        return name.with_name(name.name.swapcase()).exists()
+
+
 @contextmanager
 def new_folder(folder: Path) -> Iterator[None]:
     """Makes `folder` as `make_folder` does; where the block raises, what it made goes again as far as it is empty."""
@@ -99,7 +122,8 @@ def kept_folder(folder: Path, command: str, wait_seconds: float = 0.0) -> Iterat
                 raise UserError(f"{folder}: another {command} is writing there; wait for it or stop it")
             time.sleep(SECONDS_BETWEEN_TRIES)
         for leftover in folder.glob(".*.*.*"):
-            leftover.unlink()
+            if TEMPORARY.match(leftover.name):
+                leftover.unlink()
         yield
 
 

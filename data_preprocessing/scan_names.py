@@ -14,6 +14,7 @@ channels of one scan (nnU-Net's layout) or scans that are numbered. How many cha
 
 import math
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from data_preprocessing.checks.finding import Row, unusable
@@ -53,7 +54,7 @@ class ScanNames:
             return numbered[1], (path,)
         if self._are_scans(files):
             return name, (path,)
-        for (number, file), (other, twin) in zip(files, files[1:], strict=False):
+        for (number, file), (other, twin) in pairwise(files):
             if number == other:
                 problem = f"channel {number} of {numbered[1]} is there twice, as {file.name} too"
                 raise unusable(twin, Row.LISTED_TWICE, problem, "remove or rename one of them")

@@ -6,6 +6,7 @@ case came from; beside them `plan.json` and, written last of all, `manifest.json
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ SHARD_FORMAT = 2
 1 (or none stated): labels shifted along the second axis where an axis shrank three times or more, and lost small
 structures at even factors; with `--trust-grid` they could be mirrored.
 """
+# Cases whose record would otherwise be taken for the folder's own files; each further one has one more `_`.
+RESERVED_CASE = re.compile("(plan|manifest)_*", re.IGNORECASE)
 ROWS_PER_CLASS = 500
 NO_FOREGROUND = -1
 
@@ -115,8 +118,8 @@ def foreground_path(folder: Path, case: str) -> Path:
 
 
 def record_path(folder: Path, case: str) -> Path:
-    """Returns the path of a case's record."""
-    return folder / f"{case}.json"
+    """Returns the path of a case's record: `<case>.json`, and `plan_.json` of a case that is called plan."""
+    return folder / f"{case}{'_' * bool(RESERVED_CASE.fullmatch(case))}.json"
 
 
 def shard_key(plan: Plan, shard_type: ShardType) -> str:
@@ -230,7 +233,7 @@ def filling(folder: Path) -> Iterator[None]:
 
 def finish_folder(folder: Path, plan: Plan, manifest: Manifest) -> None:
     """Writes the plan and, last, the manifest, and removes the shards of cases that are no longer in the data set."""
-    kept = {*manifest.files, *(f"{case}.json" for case in manifest.cases), MANIFEST_NAME, PLAN_NAME}
+    kept = {*manifest.files, *(record_path(folder, case).name for case in manifest.cases), MANIFEST_NAME, PLAN_NAME}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix in (".npy", ".json"):
             path.unlink()

@@ -1,11 +1,14 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data_preprocessing import shards
+from data_preprocessing import files, shards
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import checksum
+from data_preprocessing.files import checksum, refuse_clashing_names
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import (
     MANIFEST_NAME,
@@ -283,3 +286,46 @@ def test_without_foreground_there_is_one_row_of_minus_one():
 def test_opening_a_folder_that_does_not_exist_is_refused(tmp_path):
     with refused(tmp_path / "none", "no such file; mend it$"):
         open_shards(tmp_path / "none", "mend it")
+
+
+ODD_NAMES = (
+    *("plan", "manifest", "Plan", "plan_", "plan__", "manifest_", "plan_x", "validation", "dataset", "summary"),
+    *("a", "a_x", "a_y", "a_f", "a.json", ".lock", "..", "-rf", "a b", "a [b]", "肝", "$x$", "_", "x.npy", ".1.2"),
+)
+
+
+def test_cases_of_any_name_keep_their_files_and_records(tmp_path):
+    for _ in range(2):  # and are not cleared away when the folder is filled again
+        manifest = fill(tmp_path, ODD_NAMES)
+    assert open_shards(tmp_path, "") == (PLAN, manifest)
+    paths = [
+        path(tmp_path, name) for name in ODD_NAMES for path in (image_path, label_path, foreground_path, record_path)
+    ]
+    assert len({path.name for path in paths}) == 4 * len(ODD_NAMES)
+    assert {path.name for path in paths} == {path.name for path in tmp_path.iterdir()} - {
+        MANIFEST_NAME, "plan.json", ".lock"
+    }  # fmt: skip
+    for seed, name in enumerate(ODD_NAMES):
+        record = CaseRecord.model_validate_json(record_path(tmp_path, name).read_text())
+        assert record.name == name
+        np.testing.assert_array_equal(np.load(image_path(tmp_path, name)), arrays_of(seed)[0])
+
+
+@given(st.lists(st.from_regex(r"(plan|manifest|PLAN|a)?_{0,3}(x|json)?", fullmatch=True), unique=True))
+def test_no_two_names_share_a_file(names):
+    every_path = (image_path, label_path, foreground_path, record_path)
+    made = {path(Path("f"), name).name for name in names for path in every_path}
+    assert len(made) == 4 * len(names)
+    assert not made & {MANIFEST_NAME, "plan.json"}
+
+
+def test_names_that_differ_in_case_alone_are_refused_where_they_are_one_file(tmp_path, monkeypatch):
+    names = ["Case", "other", "case"]
+    refuse_clashing_names(tmp_path, names)  # of a Linux disk
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(files, "_ignores_case", lambda folder: True)
+    refuse_clashing_names(tmp_path, names[:2])
+    with refused(tmp_path):
+        refuse_clashing_names(tmp_path, names)
+    with refused(tmp_path):
+        refuse_clashing_names(tmp_path, ["\u00e9", "e\u0301"])
