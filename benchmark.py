@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.script import user_path
 from nnunet_tf.benchmark.options import CHANNELS, CLASSES, add_benchmark_options
 from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
 
@@ -93,7 +93,7 @@ def _check_writable(options: argparse.Namespace) -> None:
     if options.json and options.json != STANDARD_OUTPUT:
         from data_preprocessing.files import make_folder
 
-        make_folder(Path(options.json).parent)
+        make_folder(user_path(options.json).parent)
 
 
 def _show(report: "Report", other: "Report | None", json: str | None) -> None:
@@ -103,7 +103,7 @@ def _show(report: "Report", other: "Report | None", json: str | None) -> None:
 
     prints_json = json == STANDARD_OUTPUT  # and nothing else there
     if json and not prints_json:
-        append_report(Path(json), report)
+        append_report(user_path(json), report)
     console = wide_console(stderr=prints_json)
     print_report(console, report)
     if other:

@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.script import user_path
 from data_preprocessing.wording import counted
 from nnunet_tf.evaluation.options import TOLERANCE_MM, WORST
 from nnunet_tf.runtime.command_line import (
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 def main() -> None:
     """Parses the command line and does one of the four."""
     parser = CommandParser(description=__doc__)
-    parser.add_argument("--predictions", type=Path, metavar="DIR", help="segmentations")
-    parser.add_argument("--labels", type=Path, metavar="DIR", help="labels of the same names")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all scores, a row a case and class")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all scores and their summary as JSON")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw a box plot of the classes")
-    parser.add_argument("--overlays", type=Path, metavar="DIR", help="also draw the worst cases; needs --images")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="the scans of the same names, to draw")
+    parser.add_argument("--predictions", type=user_path, metavar="DIR", help="segmentations")
+    parser.add_argument("--labels", type=user_path, metavar="DIR", help="labels of the same names")
+    parser.add_argument("--csv", type=user_path, metavar="FILE", help="also write all scores, a row a case and class")
+    parser.add_argument(
+        "--json", type=user_path, metavar="FILE", help="also write all scores and their summary as JSON"
+    )
+    parser.add_argument("--plot", type=user_path, metavar="PNG", help="also draw a box plot of the classes")
+    parser.add_argument("--overlays", type=user_path, metavar="DIR", help="also draw the worst cases; needs --images")
+    parser.add_argument("--images", type=user_path, metavar="DIR", help="the scans of the same names, to draw")
     parser.add_argument("--worst", type=positive_int, default=WORST, help="cases of lowest Dice to name, a class")
     parser.add_argument("--tolerance-mm", type=non_negative_float, default=TOLERANCE_MM, help="of NSD")
     parser.add_argument(
@@ -44,7 +46,10 @@ def main() -> None:
     parser.add_jobs()
     parser.add_backend()
     parser.add_argument(
-        "--cross-validation", type=Path, metavar="DIR", help="instead: pool the folds in DIR, such as results/task04_3d"
+        "--cross-validation",
+        type=user_path,
+        metavar="DIR",
+        help="instead: pool the folds in DIR, such as results/task04_3d",
     )
     parser.add_argument(
         "--detection",
@@ -54,7 +59,7 @@ def main() -> None:
     parser.add_argument(
         "--find-postprocessing", action="store_true", help="instead: decide on --model's postprocessing and save it"
     )
-    parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model, or of its folds")
+    parser.add_argument("--model", type=user_path, metavar="DIR", help="folder of a model, or of its folds")
     options = parser.parse_args()
     parser.check_backend(options)
     _check(parser, options)

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_preprocessing.script import user_path
 from data_preprocessing.wording import counted
 from nnunet_tf.choices import FoldName
 from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
@@ -94,7 +95,7 @@ def _parser() -> CommandParser:
     parser.add_backend()
     parser.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         nargs="+",
         metavar="PATH",
         help="folder of a model or of its folds, or model.zip, instead of --task and --dim; several: their mean",
@@ -102,14 +103,14 @@ def _parser() -> CommandParser:
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="which epoch's weights")
     parser.add_argument(
         "--input",
-        type=Path,
+        type=user_path,
         nargs="+",
         metavar="PATH",
         help="images (NIfTI, NRRD, MHA, MGZ, DICOM folders, PNG, BMP, JPEG, TIFF), folders of them, or a .txt with a "
         "path a line, instead of imagesTs; DICOM series further down are called after their path (PAT1-ST1-SE02)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to write; else predictions/ in the model folder"
+        "--output", type=user_path, metavar="DIR", help="where to write; else predictions/ in the model folder"
     )
     parser.add_argument(
         "--continue", dest="go_on", action="store_true", help="leave out scans whose segmentation is there already"

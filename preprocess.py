@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from data_preprocessing.defaults import Encoder
+from data_preprocessing.script import user_path
 from data_preprocessing.wording import counted
 from nnunet_tf.runtime.command_line import CommandParser, positive_float, run
 
 if TYPE_CHECKING:
     from data_preprocessing.backend import Backend
+    from data_preprocessing.checks.finding import Finding
     from data_preprocessing.dataset import Dataset
     from data_preprocessing.fingerprint import Fingerprint
     from data_preprocessing.plan import Plan
@@ -30,7 +32,9 @@ def main() -> None:
     parser.add_argument(
         "--shard-dtype", choices=("float32", "float16"), default="float32", help="float16: half the size"
     )
-    parser.add_argument("--report", type=Path, metavar="PNG", help="also draw a slice of every case with its label")
+    parser.add_argument(
+        "--report", type=user_path, metavar="PNG", help="also draw a slice of every case with its label"
+    )
     parser.add_argument("--trust-grid", action="store_true", help="accept labels of another affine than their image")
     parser.add_argument("--verify", action="store_true", help="check the data set and stop")
     parser.add_argument("--json", action="store_true", help="with --verify: print the findings as JSON")
@@ -39,9 +43,13 @@ def main() -> None:
     parser.add_argument(
         "--encoder", choices=get_args(Encoder), default="plain", help="with --plan: of the network to size patches for"
     )
-    parser.add_argument("--from-nnunet", type=Path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data")
+    parser.add_argument(
+        "--from-nnunet", type=user_path, metavar="DIR", help="an nnU-Net v2 raw folder, instead of --data"
+    )
     options = parser.parse_args()
     parser.check_backend(options)
+    if options.from_nnunet and options.from_nnunet.name in ("", ".."):  # such as `.`, where its name is needed
+        options.from_nnunet = options.from_nnunet.resolve()
     if options.json and not options.verify:
         parser.error("--json belongs to --verify")
     if options.plan and options.verify:
@@ -71,7 +79,7 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
     Raises UserError if it cannot.
     """
     from data_preprocessing.checks.dataset import check_dataset
-    from data_preprocessing.checks.finding import Unusable
+    from data_preprocessing.checks.finding import Unusable, worst_first
     from data_preprocessing.checks.table import findings_json, findings_table
     from data_preprocessing.errors import UserError
     from nnunet_tf.runtime.console import wide_console
@@ -86,7 +94,10 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
             options.trust_grid,
             options.nfolds,
             tracker.update,
+            read=options.verify,
         )
+    if options.verify and not (options.from_nnunet or any(finding.level == "error" for finding in findings)):
+        findings = worst_first([*findings, *_check_config(options, backend)])
     errors = [finding for finding in findings if finding.level == "error"]
     if options.json:
         print(findings_json(findings))
@@ -97,6 +108,25 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
     if errors:
         raise UserError(f"{name}: {counted(len(errors), 'error')}, see above; correct them")
     return True
+
+
+def _check_config(options: argparse.Namespace, backend: "Backend") -> "list[Finding]":
+    """What keeps the config from being used for the data set, as making the plan tells it; nothing is written."""
+    from data_preprocessing.checks.reading import finding_of
+    from data_preprocessing.errors import UserError
+    from data_preprocessing.open_dataset import open_dataset
+    from data_preprocessing.plan import make_plan, needs_fingerprint
+    from data_preprocessing.task import load_task
+
+    config = load_task(options.task)
+    dataset = open_dataset(_data(options), config.dataset)
+    try:
+        missing = needs_fingerprint(config, dataset, options.dim)
+        fingerprint = _fingerprint(options, dataset, config.task, backend, keep=False) if missing else None
+        make_plan(config, dataset, options.dim, fingerprint)
+    except UserError as refusal:
+        return [finding_of(refusal)]
+    return []
 
 
 def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
@@ -175,13 +205,15 @@ def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset",
     return plan
 
 
-def _fingerprint(options: argparse.Namespace, dataset: "Dataset", task: str, backend: "Backend") -> "Fingerprint":
+def _fingerprint(
+    options: argparse.Namespace, dataset: "Dataset", task: str, backend: "Backend", keep: bool = True
+) -> "Fingerprint":
     from data_preprocessing.fingerprint import load_or_collect
     from nnunet_tf.runtime.progress import track
 
     folder = options.shards / f"task{task}_fingerprint"
     with track("Collecting the fingerprint", total=len(dataset.training), unit="cases") as tracker:
-        return load_or_collect(folder, dataset, backend, tracker.update, options.trust_grid)
+        return load_or_collect(folder, dataset, backend, tracker.update, options.trust_grid, keep)
 
 
 def _warn(message: str) -> None:

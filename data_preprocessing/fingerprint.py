@@ -166,10 +166,11 @@ def load_or_collect(
     backend: Backend = Processes(),
     on_case: Callable[[int, int], None] = lambda done, total: None,
     trust_grid: bool = False,
+    keep: bool = True,
 ) -> Fingerprint:
     """Returns the fingerprint kept in `folder` if it is still that of `dataset`, else collects it and keeps it there.
 
-    Raises UserError as `collect` does.
+    With `keep` false nothing is written. Raises UserError as `collect` does.
     """
     if (folder / FINGERPRINT_NAME).is_file():
         try:
@@ -179,7 +180,8 @@ def load_or_collect(
         except UserError:  # of another version: collected anew
             pass
     fingerprint = collect(dataset, backend, on_case, trust_grid)
-    write_fingerprint(folder, fingerprint)
+    if keep:
+        write_fingerprint(folder, fingerprint)
     return fingerprint
 
 

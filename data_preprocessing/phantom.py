@@ -15,11 +15,13 @@ import nibabel as nib
 import numpy as np
 
 from data_preprocessing.files import atomic_path
+from data_preprocessing.script import run_script, user_path
 from data_preprocessing.synthetic import write_cases
 
 ORIENTATIONS = ("RAS", "LPS", "oblique")
 OBLIQUE_DEGREES = 30.0
 FIELD_OF_VIEW_MM = 84.0
+PROGRAM = "python -m data_preprocessing.phantom"
 LABELS = ("background", "organ", "lesion")
 # Mean intensity of: air, body, look-alike structures, organ, lesion.
 MRI_INTENSITIES = (0.0, 210.0, 420.0, 470.0, 330.0)
@@ -223,8 +225,8 @@ def _rotation(axis: Sequence[float], degrees: float) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the data set that the command line describes."""
-    parser = argparse.ArgumentParser(prog="python -m data_preprocessing.phantom", description=main.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("data/Task00_Phantom"), help="folder (%(default)s)")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=main.__doc__)
+    parser.add_argument("--output", type=user_path, default=Path("data/Task00_Phantom"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=24, help="training and test cases together (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=1)
@@ -240,4 +242,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main, PROGRAM)

@@ -35,7 +35,7 @@ from data_preprocessing.shards import (
     write_case,
 )
 from data_preprocessing.task import TaskConfig
-from data_preprocessing.volume_io import read_label
+from data_preprocessing.volume_io import Volume, read_label
 
 LONGEST_TABLE = 2**20  # label numbers past this (of atlases) are searched, not looked up
 LIBRARIES = ("numpy", "scipy", "nibabel")  # their versions are recorded with the shards
@@ -125,15 +125,12 @@ def preprocess_case(
     With `trust_grid` a label of another affine than its image's is taken to lie on the image all the same. Raises
     UserError when image or label cannot be used.
     """
-    if case.label is None:
-        raise UserError(f"case {case.name}: has no label; training cases need one")
     key = shard_key(plan, shard_type)
-    sources = {str(path.relative_to(dataset.folder)): path for path in case.files}
+    sources = source_files(case, dataset.folder)
     finished = finished_case(folder, case.name, key, sources)
     if finished is not None:
         return finished
-    volume = read_case(case, plan)
-    classes = class_indices(read_label(case.label, volume, trust_grid), dataset.labels, case.label)
+    volume, classes = read_training_case(case, dataset, trust_grid)
     placement = place(volume, plan)
     affine = volume.source.affine.tolist()
     normalized = crop_and_normalize(volume, placement, plan)
@@ -153,6 +150,25 @@ def preprocess_case(
         sources={name: file_record(path) for name, path in sources.items()},
     )
     return write_case(folder, image, label, record, shard_type, seed=zlib.crc32(case.name.encode()))
+
+
+def read_training_case(case: Case, dataset: Dataset, trust_grid: bool = False) -> tuple[Volume, np.ndarray]:
+    """Returns the image of a training case and its class indices `(z, y, x)` on the same grid.
+
+    What `--verify` runs for every case too. Raises UserError when image or label cannot be used.
+    """
+    if case.label is None:
+        raise UserError(f"case {case.name}: has no label; training cases need one")
+    volume = read_case(case, dataset)
+    return volume, class_indices(read_label(case.label, volume, trust_grid), dataset.labels, case.label)
+
+
+def source_files(case: Case, folder: Path) -> dict[str, Path]:
+    """Returns the files of a case by their paths below the data set's `folder`, or their full paths where they lie
+    elsewhere. It does not matter from where `folder` is named."""
+    home = folder.absolute()
+    full = {path.absolute(): path for path in case.files}
+    return {str(path.relative_to(home) if path.is_relative_to(home) else path): given for path, given in full.items()}
 
 
 def _class_voxels(label: np.ndarray, classes: int) -> list[int]:

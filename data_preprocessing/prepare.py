@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask
-from data_preprocessing.dataset import Case
+from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.image_file import read_header
 from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES
@@ -33,18 +33,20 @@ class Placement:
     prepared_spacing: tuple[float, ...]
 
 
-def read_case(case: Case, plan: Plan) -> Volume:
-    """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's."""
+def read_case(case: Case, plan: Plan | Dataset) -> Volume:
+    """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's, or the
+    data set's."""
     volume = read_image(case.images, channels=len(plan.channels))
     check_channels(case.images[0], volume.array.shape[3], plan)
     return volume
 
 
-def check_channels(path: Path, channels: int, plan: Plan) -> None:
-    """Raises UserError, naming `path`, for another number of channels than the plan's."""
+def check_channels(path: Path, channels: int, plan: Plan | Dataset) -> None:
+    """Raises UserError, naming `path`, for another number of channels than the plan's, or the data set's."""
     if channels != len(plan.channels):
+        name = plan.dataset if isinstance(plan, Plan) else plan.folder.name
         raise UserError(
-            f"{path}: {counted(channels, 'channel')} where {plan.dataset} has "
+            f"{path}: {counted(channels, 'channel')} where {name} has "
             f"{len(plan.channels)} ({', '.join(plan.channels)}); give an image with those channels"
         )
 

@@ -15,8 +15,10 @@ from PIL import Image
 from scipy import ndimage
 
 from data_preprocessing.files import atomic_path
+from data_preprocessing.script import run_script, user_path
 from data_preprocessing.synthetic import write_cases
 
+PROGRAM = "python -m data_preprocessing.surface"
 LABELS = ("background", "defect")
 ENDING = ".png"
 GREY, CONTRAST = 128.0, 26.0  # mean and deviation of an image, in 8 bits
@@ -107,8 +109,8 @@ def _ellipse(random: np.random.Generator, size: int) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Writes the data set that the command line describes."""
-    parser = argparse.ArgumentParser(prog="python -m data_preprocessing.surface", description=main.__doc__)
-    parser.add_argument("--output", type=Path, default=Path("data/Task21_Surface"), help="folder (%(default)s)")
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=main.__doc__)
+    parser.add_argument("--output", type=user_path, default=Path("data/Task21_Surface"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=160, help="pictures, a quarter of them for testing (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256, help="pixels of a side (%(default)s)")
@@ -125,4 +127,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main, PROGRAM)

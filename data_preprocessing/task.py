@@ -23,6 +23,7 @@ from pydantic import (
 from data_preprocessing.defaults import AXES, Augmentation, NetworkName, known_axes
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import validated
+from data_preprocessing.script import user_path
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 
@@ -206,7 +207,7 @@ def _config_path(task: str) -> Path:
             return path
         known = ", ".join(sorted(path.stem.removeprefix("task") for path in CONFIG_FOLDER.glob("task*.yaml")))
         raise UserError(f"--task {task}: {path} does not exist; choose one of {known}, or give a config file's path")
-    path = Path(task)
+    path = user_path(task)
     if path.is_file():
         return path
     raise UserError(f"--task {task}: neither a task number nor an existing file; give a number or a config file's path")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.errors import UserError
+from data_preprocessing.script import user_path
 from nnunet_tf.inference.model_folder import MODEL_NAMES, is_fold, open_models
 from nnunet_tf.inference.package_file import write_package
 from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
@@ -32,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = CommandParser(description=__doc__)
     parser.prog = "python -m nnunet_tf.package"
     parser.add_argument(
-        "model", type=Path, metavar="MODEL", help="such as results/task04_3d/fold_0, or results/task04_3d"
+        "model", type=user_path, metavar="MODEL", help="such as results/task04_3d/fold_0, or results/task04_3d"
     )
-    parser.add_argument("target", type=Path, metavar="FILE", help="such as model.zip")
+    parser.add_argument("target", type=user_path, metavar="FILE", help="such as model.zip")
     options = parser.parse_args(arguments)
     package(options.model, options.target)
     print(f"{options.target}: {options.target.stat().st_size / 2**20:.1f} MiB")

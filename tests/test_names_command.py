@@ -1,12 +1,14 @@
 """The commands on data sets with unusual names."""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.commands import run_well
+from tests.commands import run, run_well
+from tests.data_preprocessing.samples import write_tiny_dataset
 
 PLAIN_TERMINAL = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
 CASES = ("pat1 [pre]", "pat1 [b]", "Müller $x$ $y_{$")
@@ -41,3 +43,34 @@ def test_scores_name_classes_and_cases_as_they_are(folder, variables):
     assert set(scores["cases"]) == set(CASES)
     assert [row["name"] for row in scores["classes"]] == list(CLASSES)
     assert {path.stem for path in (out / "worst").iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_nothing_to_report_means_that_preprocessing_works(tmp_path, relative):
+    write_tiny_dataset(
+        tmp_path / "data" / "Task91_Tiny",
+        {
+            name: np.eye(8, dtype=np.uint8)[..., None] * np.ones(8, np.uint8)
+            for name in ("plan", "a b [c]", "manifest", "é", "-x")
+        },
+    )
+    config = tmp_path / "t.yaml"
+    content = {
+        "task": "91",
+        "dataset": "Task91_Tiny",
+        "patch_size_3d": [8, 8, 8],
+        "spacing_3d": [1, 1, 1],
+        "patch_size_2d": [8, 8],
+        "spacing_2d": [1, 1],
+        "features": [4, 8],
+    }
+    config.write_text(json.dumps(content))
+    home = Path() if relative else tmp_path
+    options = ["--task", config, "--data", home / "data", "--shards", home / "shards", "--report", home / "sheet.png"]
+    assert run("preprocess.py", *options[:-2], "--verify", cwd=tmp_path).status == 0
+    assert not (tmp_path / "shards").exists()
+    done = run("preprocess.py", *options, cwd=tmp_path, variables=PLAIN_TERMINAL)
+    assert done.status == 0, done.err
+    config.write_text(json.dumps(content | {"regions": {"r": {"labels": [7], "value": 1}}}))
+    for more in ([], ["--verify"]):
+        assert run("preprocess.py", *options[:-2], *more, cwd=tmp_path).status == 2

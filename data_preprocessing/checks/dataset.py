@@ -1,6 +1,7 @@
 """The check of a whole data set: every problem of every case in one go."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from data_preprocessing.checks.listing import (
     check_repeats,
     check_test_images,
 )
+from data_preprocessing.checks.reading import finding_of, read_and_check_case
 from data_preprocessing.dataset import (
     Case,
     description_file,
@@ -28,7 +30,7 @@ from data_preprocessing.defaults import FOLDS
 from data_preprocessing.errors import UserError
 from data_preprocessing.memory import estimate_reading
 from data_preprocessing.nnunet_raw import load_nnunet_raw
-from data_preprocessing.open_dataset import is_nnunet_raw
+from data_preprocessing.open_dataset import is_nnunet_raw, open_dataset
 from data_preprocessing.scheduler import Job
 from data_preprocessing.task import Dimensions
 
@@ -43,13 +45,15 @@ def check_dataset(
     trust_grid: bool = False,
     folds: int = FOLDS,
     on_case: Callable[[int, int], None] = lambda done, total: None,
+    read: bool = False,
 ) -> list[Finding]:
     """Returns every problem of the data set `data/name` and of its training cases, worst first.
 
     `dim` is that of the network they are for, None: of any. Where one file cannot be read, or dataset.json not be
     understood in part, the rest is checked all the same. With `trust_grid` a label of another affine than its image's
     is a warning; fewer cases than `folds` are an error. Where files are large, `backend` reads the cases;
-    `on_case(done, total)` is called after each.
+    `on_case(done, total)` is called after each. With `read` each case is also read as preprocessing reads it, which
+    takes twice as long: without an error in the findings, preprocessing reads all of them.
     """
     try:
         path = description_file(data, name)
@@ -74,7 +78,15 @@ def check_dataset(
         findings += [finding.at(path) for finding in _check_listing(path, cases, folds)]
     once = list(dict.fromkeys(cases))
     numbers = []
-    jobs = [Job(case.name, check_case, (case, expected), estimate_reading(case)) for case in once]
+    refused: list[Finding] = []
+    dataset = _attempt(lambda path: open_dataset(data, name), path, refused)
+    if read and dataset:
+        described = replace(dataset, training=())  # a job is sent what it needs
+        jobs = [
+            Job(case.name, read_and_check_case, (case, expected, described), estimate_reading(case)) for case in once
+        ]
+    else:
+        jobs = [Job(case.name, check_case, (case, expected), estimate_reading(case)) for case in once]
     files = [file for case in once for file in case.files]
     for done, outcome in enumerate(run_small_jobs(jobs, files, backend), start=1):
         if outcome.result is None:  # no mistake of the user's
@@ -84,6 +96,8 @@ def check_dataset(
             numbers.append(outcome.result.numbers)
         on_case(done, len(once))
     findings += [finding.at(path) for finding in check_classes(numbers, expected.labels)]
+    if not any(finding.level == "error" for finding in findings):
+        findings += refused  # for what no check has found
     return worst_first(_pictures_as_one(path, findings, len(once)))
 
 
@@ -100,12 +114,8 @@ def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) 
     """One part of dataset.json; what is wrong with it goes to `findings`."""
     try:
         return read(path)
-    except Unusable as refusal:
-        findings.append(refusal.finding)
-    except UserError as refusal:  # in one line: file, problem; remedy
-        file, _, text = str(refusal).partition(": ")
-        problem, _, remedy = text.rpartition("; ")
-        findings.append(error(Row.LISTING, problem, remedy).at(Path(file)))
+    except UserError as refusal:
+        findings.append(finding_of(refusal))
     return None
 
 

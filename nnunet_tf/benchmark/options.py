@@ -1,9 +1,9 @@
 """The options of benchmark.py, and the settings that they, the config and the machine come to."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from data_preprocessing.script import user_path
 from nnunet_tf.choices import Augmentation
 from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import CommandParser, positive_int, whole_number
@@ -55,7 +55,7 @@ def _add_measurement(group: argparse._ArgumentGroup) -> None:
     add("--steps", type=positive_int, help=f"steps measured; else {STEPS['gpu']}, on a CPU {STEPS['cpu']}")
     add("--roofline", action="store_true", help="also: how fast the step could be at this machine's measured rates")
     add("--json", metavar="FILE", help="append the report to FILE as one line of JSON; -: print it, last")
-    add("--compare", type=Path, metavar="FILE", help="also: ratios to the last report of this kind in FILE")
+    add("--compare", type=user_path, metavar="FILE", help="also: ratios to the last report of this kind in FILE")
 
 
 def benchmark_settings(options: argparse.Namespace, plan: "Plan", runtime: "Runtime") -> "BenchmarkSettings":

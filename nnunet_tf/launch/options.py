@@ -1,10 +1,10 @@
 """The options that say how many workers run where."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_preprocessing.errors import UserError
+from data_preprocessing.script import user_path
 from nnunet_tf.runtime.command_line import CommandParser, positive_int
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_launch_options(parser: CommandParser) -> None:
         help="machines that ssh leads to, and how many workers each takes",
     )
     add("--ssh-port", type=positive_int, help="of those machines; else as ssh is set up")
-    add("--ssh-key", type=Path, metavar="FILE", help="private key for them; else as ssh is set up")
+    add("--ssh-key", type=user_path, metavar="FILE", help="private key for them; else as ssh is set up")
     add(
         "--network-interface",
         metavar="NAME",
@@ -45,7 +45,7 @@ def add_launch_options(parser: CommandParser) -> None:
     add("--max-workers", type=positive_int, help="with --elastic: go on with no more; else as many as there are")
     add(
         "--host-discovery",
-        type=Path,
+        type=user_path,
         metavar="SCRIPT",
         help="with --elastic: a command that prints the machines there are at the moment, a line such as a:8 each",
     )

@@ -12,11 +12,10 @@ from typing import NoReturn
 
 from data_preprocessing.defaults import AXES, FOLDS, known_axes
 from data_preprocessing.errors import UserError
-from data_preprocessing.terminal import accept_all_signs
+from data_preprocessing.script import USER_ERROR_STATUS, accept_all_signs, print_user_error, user_path
 from nnunet_tf.choices import FoldName
 
 FAILURE_STATUS = 1
-USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 TERMINATED_STATUS = 143
 LARGEST_OVERLAP = 0.95
@@ -72,7 +71,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def add_folder(self, name: str, content: str) -> None:
         """Adds `--data`, `--shards` or `--results`, which default to the folder of that name."""
-        self.add_argument(f"--{name}", type=Path, default=Path(name), metavar="DIR", help=f"folder of {content}")
+        self.add_argument(f"--{name}", type=user_path, default=Path(name), metavar="DIR", help=f"folder of {content}")
 
     def add_device(self) -> None:
         """Adds `--device` and `--amp`."""
@@ -242,8 +241,7 @@ def run(command: Callable[[], None]) -> None:
         command()
         sys.stdout.flush()
     except (UserError, CommandFailed) as error:
-        name = Path(sys.argv[0]).name
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print_user_error(Path(sys.argv[0]).name, error)
         sys.exit(USER_ERROR_STATUS if isinstance(error, UserError) else FAILURE_STATUS)
     except KeyboardInterrupt as stopped:
         if str(stopped):

@@ -8,6 +8,7 @@ from data_preprocessing.plan import make_plan, write_plan
 from data_preprocessing.task import StatedRegion
 from nnunet_tf.evaluation.structures import (
     Structure,
+    class_names,
     class_structures,
     comparable_names,
     find_structures,
@@ -79,3 +80,14 @@ def test_region_values_are_comparable_where_each_is_the_label_of_what_it_adds():
     assert comparable_names(plan_of(BRATS)) == {1: "whole", 2: "core", 4: "enhancing"}
     with pytest.raises(UserError, match="region whole: its value 3"):
         comparable_names(plan_of(BRATS, values=(3, 2, 4)))
+
+
+def test_a_link_to_a_folder_of_labels_has_the_names_beside_it(tmp_path):
+    (tmp_path / "store" / "labels").mkdir(parents=True)
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "labelsTr").symlink_to("../store/labels")
+    for home, name in (("task", "beside"), ("store", "behind")):
+        (tmp_path / home / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": name}}))
+    assert class_names(tmp_path, tmp_path / "task" / "labelsTr")[1] == "beside"
+    (tmp_path / "task" / "dataset.json").unlink()
+    assert class_names(tmp_path, tmp_path / "task" / "labelsTr")[1] == "behind"

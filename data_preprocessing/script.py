@@ -1,0 +1,51 @@
+"""What commands share: paths on the command line, streams that print any name, and a user's mistake as one line."""
+
+import codecs
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from data_preprocessing.errors import UserError
+
+USER_ERROR_STATUS = 2
+HANDLER = "nnunet_tf.plain"
+PLAIN = {"±": "+-", "…": "..."}  # what tables have beside names
+
+
+def user_path(text: str) -> Path:
+    """Returns a path from the command line; `~` at its start is the home folder, which shells leave in `--data=~/x`."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # of a user who does not exist
+        return Path(text)
+
+
+def run_script(main: Callable[[], None], name: str) -> None:
+    """Runs the command `name`; a UserError is printed as one line and ends it with status 2."""
+    accept_all_signs()
+    try:
+        main()
+    except UserError as error:
+        print_user_error(name, error)
+        sys.exit(USER_ERROR_STATUS)
+
+
+def print_user_error(name: str, error: Exception) -> None:
+    """Prints what the user of the command `name` must mend, in one line."""
+    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def accept_all_signs() -> None:
+    """Makes both streams print a sign that they cannot encode as an escape instead of raising an error."""
+    codecs.register_error(HANDLER, _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=HANDLER)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in signs), error.end
