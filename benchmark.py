@@ -91,9 +91,9 @@ def _read_other(options: argparse.Namespace) -> "Report | None":
 
 def _check_writable(options: argparse.Namespace) -> None:
     if options.json and options.json != STANDARD_OUTPUT:
-        from data_preprocessing.files import make_folder
+        from nnunet_tf.benchmark.report import check_appendable
 
-        make_folder(user_path(options.json).parent)
+        check_appendable(user_path(options.json))
 
 
 def _show(report: "Report", other: "Report | None", json: str | None) -> None:

@@ -63,6 +63,9 @@ def main() -> None:
     options = parser.parse_args()
     parser.check_backend(options)
     _check(parser, options)
+    from nnunet_tf.evaluation.output_files import refuse_overwriting
+
+    refuse_overwriting(options)
     if options.cross_validation:
         pool(options)
         return
@@ -81,13 +84,14 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
     from nnunet_tf.evaluation.evaluate import evaluate
     from nnunet_tf.evaluation.options import ScoringOptions
+    from nnunet_tf.evaluation.output_files import make_folders
     from nnunet_tf.evaluation.pictures import check_images
     from nnunet_tf.evaluation.tables import print_evaluation
     from nnunet_tf.runtime.progress import track
 
     if options.overlays:
         check_images(options.images, options.predictions, options.labels)
-    _make_folders(options)
+    make_folders(options)
     what = ScoringOptions(
         options.tolerance_mm, options.surface, options.count_absent, options.include_background, options.trust_grid
     )
@@ -124,9 +128,10 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
 def pool(options: argparse.Namespace) -> None:
     """Prints the validation scores of all folds as one table, and one of the folds."""
     from nnunet_tf.evaluation.folds import pool_folds
+    from nnunet_tf.evaluation.output_files import make_folders
     from nnunet_tf.evaluation.tables import print_evaluation, print_folds
 
-    _make_folders(options)
+    make_folders(options)
     result = pool_folds(options.cross_validation, options.worst)
     _write(options, result)
     print_evaluation(f"{counted(len(result.cases), 'case')} of all folds, mean ± deviation", result)
@@ -140,10 +145,11 @@ def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
     """
     from data_preprocessing.files import write_model
     from nnunet_tf.evaluation.detection import detect
+    from nnunet_tf.evaluation.output_files import make_folders
     from nnunet_tf.evaluation.tables import print_detection
     from nnunet_tf.runtime.progress import track
 
-    _make_folders(options)
+    make_folders(options)
     with track("Scoring", total=None, unit="images") as tracker:
         result = detect(options.predictions, options.labels, backend, tracker.update)
     if options.json:
@@ -178,14 +184,13 @@ def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> No
 def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     """Refuses options that do not go together."""
     from data_preprocessing.formats.table import is_image
+    from nnunet_tf.evaluation.output_files import refuse_among_images
 
     if options.plot and options.plot.suffix.lower() != ".png":
         parser.error(f"--plot {options.plot}: is to be a PNG file; end its name in .png")
     for name, file in (("--csv", options.csv), ("--json", options.json)):
         if file and is_image(file):
             parser.error(f"{name} {file}: would be taken for an image by its name; end it in .{name.strip('-')}")
-    if options.csv and options.csv == options.json:
-        parser.error(f"--csv and --json both name {options.csv}; give each its own file")
     folders = {"--predictions": options.predictions, "--labels": options.labels}
     if options.cross_validation:
         given = [name for name, folder in folders.items() if folder]
@@ -212,25 +217,13 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         parser.error("--overlays draws on scans; name their folder with --images")
     if options.overlays and options.overlays.is_file():
         parser.error(f"--overlays {options.overlays}: is a file; name a folder")
-    _check_apart(parser, options)
+    refuse_among_images(parser, options)
     if options.images and not options.overlays:
         parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
     if options.model and not options.find_postprocessing:
         parser.error("--model belongs to --find-postprocessing; add that, or leave --model out")
     if options.find_postprocessing and not options.model:
         parser.error("--find-postprocessing saves into a model's folder; name it with --model")
-
-
-def _check_apart(parser: CommandParser, options: argparse.Namespace) -> None:
-    """Refuses pictures in a folder of images, where they would be taken for more of these, or written over them."""
-    pictures = {"--overlays": options.overlays, "--plot": options.plot and options.plot.parent}
-    images = {"--predictions": options.predictions, "--labels": options.labels, "--images": options.images}
-    for option, folder in pictures.items():
-        for taken, other in images.items():
-            if folder and other and folder.resolve() == other.resolve():
-                parser.error(
-                    f"{option}: {folder} is that of {taken}, and pictures count as images; name another folder"
-                )
 
 
 def _end_where_failed(failed: "dict[str, Failure]") -> None:
@@ -251,14 +244,6 @@ def _warn_of_grids(options: argparse.Namespace) -> None:
     if names:
         told = f"{counted(len(names), 'prediction')} compared with a label on another grid ({', '.join(names)})"
         print(f"evaluate.py: {told}: voxel by voxel, as --trust-grid says", file=sys.stderr)
-
-
-def _make_folders(options: argparse.Namespace) -> None:
-    """So that a wrong path is told before the work."""
-    from data_preprocessing.files import make_folder
-
-    for file in filter(None, (options.csv, options.json, options.plot)):
-        make_folder(file.parent)
 
 
 def _write(options: argparse.Namespace, result: "Evaluation") -> None:

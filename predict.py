@@ -65,7 +65,7 @@ def main() -> None:
     if folder is None:
         raise UserError("--output: name a folder, as packages and several models have none of their own")
     outputs = Outputs(folder, plan, options.save_probabilities, options.save_uncertainty)
-    check_output(outputs.folder, cases)
+    outputs.refuse_overwriting(check_output(outputs.folder, scans), scans)
     if options.go_on:
         outputs.clear_leftovers(cases)
         cases = [case for case in cases if not outputs.is_done(case)]

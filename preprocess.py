@@ -152,8 +152,10 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
 def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
     """Makes the shards of one task and says what came of it; exits with status 1 when cases failed."""
     from data_preprocessing.errors import UserError
+    from data_preprocessing.inputs_kept import Inputs
     from data_preprocessing.open_dataset import open_dataset
     from data_preprocessing.pipeline import preprocess
+    from data_preprocessing.plan import folder_name
     from data_preprocessing.report import save_sheet, summary_table
     from data_preprocessing.task import load_task
     from nnunet_tf.runtime.console import wide_console
@@ -165,8 +167,15 @@ def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
         raise UserError(
             f"{dataset.folder}: the config of task {config.task} is for {config.dataset}; choose with --task"
         )
+    folder = options.shards / folder_name(config.task, options.dim)
+    files = [file for case in dataset.training for file in case.files]
+    inputs = Inputs([dataset.folder / "dataset.json", user_path(options.task), *files])
+    inputs.refuse_folder("--shards", folder, "holds the data set itself, whose files would be removed")
+    if options.report:
+        inputs.refuse_file("--report", options.report)
+        reason = "holds images of the data set, and pictures count as images"
+        Inputs(files).refuse_folder("--report", options.report.parent, reason)
     plan = _plan(options, config, dataset, backend)
-    folder = options.shards / plan.name
     with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
         summary = preprocess(
             config, dataset, plan, folder, backend, options.shard_dtype, options.trust_grid, tracker.update, _warn

@@ -27,10 +27,11 @@ FIRST_CHANNEL = "_0000"
 
 
 def split_suffix(path: Path) -> tuple[str, str]:
-    """Returns name and suffix; that of an unknown kind of file stays with the name."""
-    ending = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
-    name = path.name[: len(path.name) - len(ending)]
-    return name, path.name[len(name) :]
+    """Returns name and suffix; that of an unknown kind of file stays with the name. `.` has the name of its folder."""
+    full = path.resolve().name if path.name in ("", "..") else path.name
+    ending = next((suffix for suffix in SUFFIXES if full.lower().endswith(suffix)), "")
+    name = full[: len(full) - len(ending)]
+    return name, full[len(name) :]
 
 
 class ScanNames:

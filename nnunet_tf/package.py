@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import is_zipfile
 
 from data_preprocessing.errors import UserError
+from data_preprocessing.inputs_kept import Inputs
 from data_preprocessing.script import user_path
 from nnunet_tf.inference.model_folder import MODEL_NAMES, is_fold, open_models
-from nnunet_tf.inference.package_file import write_package
+from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, write_package
 from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
 from nnunet_tf.runtime.command_line import CommandParser, run
 
@@ -15,7 +17,7 @@ def package(model: Path, target: Path) -> None:
     """Writes `model`, the folder of a model or of its folds, to the zip `target`, atomically.
 
     What goes in: plan, network and best weights of every fold, postprocessing, and a manifest with checksums. Raises
-    UserError when a fold is incomplete, or `model` is a package itself.
+    UserError when a fold is incomplete, `model` is a package itself, or `target` a file that is no package.
     """
     if model.is_file():
         raise UserError(f"{model}: is a file; copy a package as it is, or name the folder of a model")
@@ -25,7 +27,12 @@ def package(model: Path, target: Path) -> None:
         files |= {prefix + name: folder / name for name in (*MODEL_NAMES, POSTPROCESSING_NAME)}
         if prefix:
             files[POSTPROCESSING_NAME] = folder.parent / POSTPROCESSING_NAME
-    write_package(target, {name: path for name, path in files.items() if path.exists()})
+    packed = {name: path for name, path in files.items() if path.exists()}
+    beside = {path for each in packed.values() for path in each.parent.iterdir() if path.suffix != PACKAGE_SUFFIX}
+    Inputs(beside).refuse_file("FILE", target)
+    if target.is_file() and not is_zipfile(target):
+        raise UserError(f"{target}: is there already and is no package; name another file")
+    write_package(target, packed)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.commands import run, run_well
+from tests.commands import refused, run, run_well
 from tests.data_preprocessing.samples import write_tiny_dataset
 
 PLAIN_TERMINAL = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
@@ -74,3 +75,73 @@ def test_nothing_to_report_means_that_preprocessing_works(tmp_path, relative):
     config.write_text(json.dumps(content | {"regions": {"r": {"labels": [7], "value": 1}}}))
     for more in ([], ["--verify"]):
         assert run("preprocess.py", *options[:-2], *more, cwd=tmp_path).status == 2
+
+
+def evaluation_of_links(home):
+    """Options for folders of links to labels in `store`, beside which a dataset.json lies."""
+    for part in ("store", "predictions", "labels", "images"):
+        (home / part).mkdir()
+    (home / "dataset.json").write_text(json.dumps({"labels": {"0": "background", "1": "organ"}}))
+    label = np.zeros((8, 8), np.uint8)
+    label[2:5, 3:6] = 1
+    for case in "ab":
+        Image.fromarray(label).save(home / "store" / f"{case}.png")
+        for part in ("predictions", "labels", "images"):
+            (home / part / f"{case}.png").symlink_to(f"../store/{case}.png")
+    return ["--predictions", home / "predictions", "--labels", home / "labels"]
+
+
+@pytest.mark.parametrize(
+    ("option", "target"),
+    [
+        ("--json", "dataset.json"),
+        ("--json", "names.json"),  # a link to it
+        ("--csv", "./dataset.json"),
+        ("--plot", "store/a.png"),
+        ("--plot", "box.png"),  # a hard link to a label
+        ("--plot", "labels/box.png"),
+        ("--overlays", "store"),
+        ("--overlays", "folder"),  # a link to the folder of labels
+    ],
+)
+def test_what_is_written_never_replaces_what_is_scored(tmp_path, option, target):
+    options = evaluation_of_links(tmp_path)
+    (tmp_path / "names.json").symlink_to("dataset.json")
+    (tmp_path / "folder").symlink_to("labels")
+    (tmp_path / "box.png").hardlink_to(tmp_path / "store" / "a.png")
+    before = {path: (path.is_symlink(), path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
+    more = ["--images", tmp_path / "images"] if option == "--overlays" else []
+    refused(run("evaluate.py", *options, option, tmp_path / target, *more), option)
+    assert {path: (path.is_symlink(), path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_two_outputs_of_one_path_are_refused(tmp_path):
+    options = evaluation_of_links(tmp_path)
+    refused(run("evaluate.py", *options, "--json", tmp_path / "x", "--csv", tmp_path / "store" / ".." / "x"), "--json")
+
+
+@pytest.mark.parametrize(
+    ("option", "target"),
+    [
+        ("--report", "data/Task91_Tiny/dataset.json"),
+        ("--report", "t.yaml"),
+        ("--report", "store/a.nii.gz"),
+        ("--report", "store/sheet.png"),
+        ("--shards", "data"),
+    ],
+)
+def test_preprocessing_replaces_nothing_that_it_reads(tmp_path, option, target):
+    label = np.zeros((8, 8, 8), np.uint8)
+    label[2:5, 3:6, 1:4] = 1
+    name = "task91_3d" if option == "--shards" else "Task91_Tiny"
+    folder = tmp_path / "data" / name
+    write_tiny_dataset(folder, dict.fromkeys("abcde", label))
+    (folder / "imagesTr").rename(tmp_path / "store")
+    (folder / "imagesTr").symlink_to("../../store")
+    content = {"task": "91", "dataset": name, "patch_size_3d": [8, 8, 8], "spacing_3d": [1, 1, 1]}
+    content |= {"patch_size_2d": [8, 8], "spacing_2d": [1, 1], "features": [4, 8], "nonzero_mask": False}
+    (tmp_path / "t.yaml").write_text(json.dumps(content))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    options = ["--task", tmp_path / "t.yaml", "--data", tmp_path / "data", "--shards", tmp_path / "shards"]
+    refused(run("preprocess.py", *options, option, tmp_path / target), option)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

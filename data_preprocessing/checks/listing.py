@@ -34,8 +34,8 @@ def check_names(names: Sequence[str]) -> list[Finding]:
 
 def _problems(name: str) -> list[str]:
     """What is wrong with the name of a case."""
-    if not name:
-        return ["empty"]
+    if name in ("", ".", ".."):
+        return ["empty" if not name else "that of a folder"]
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:  # bytes of another encoding

@@ -1,5 +1,6 @@
 """What a measurement found, as one line of JSON."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import writing
+from data_preprocessing.files import make_folder, writing
 from data_preprocessing.task import Strict
 from nnunet_tf.benchmark.settings import BenchmarkSettings
 
@@ -124,6 +125,18 @@ def append_report(path: Path, report: Report) -> None:
     """Adds `report` to the file, as a line of its own; raises UserError where that cannot be written."""
     with writing(path), open(path, "a", encoding="utf-8") as stream:
         stream.write(report.model_dump_json() + "\n")
+
+
+def check_appendable(path: Path) -> None:
+    """Makes the folder of a file of reports; raises UserError where the file is there and holds something else."""
+    make_folder(path.parent)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        others = [line for line in lines if line.strip() and "result" not in json.loads(line)]
+    except (OSError, ValueError, TypeError):
+        others = [""]
+    if others:
+        raise UserError(f"--json {path}: holds something else than reports, one per line; name another file")
 
 
 def read_reports(path: Path) -> list[Report]:

@@ -45,7 +45,7 @@ def find_structures(predictions: Path, labels: Path, include_background: bool = 
 
 def class_names(predictions: Path, labels: Path) -> dict[int, str]:
     """Returns the class name of each label number, from `dataset.json` or `plan.json` one folder up; {} without any."""
-    for home in _homes(labels):
+    for home in homes(labels):
         dataset = home / "dataset.json"
         if dataset.is_file():
             return read_labels(dataset)
@@ -109,12 +109,12 @@ def _plan_names(plan: Plan) -> dict[int, str]:
 
 def _model_plan(predictions: Path) -> Plan | None:
     """The plan of the model folder that holds the folder of predictions, if it is one."""
-    for model in _homes(predictions):
+    for model in homes(predictions):
         if (model / PLAN_NAME).is_file():
             return read_plan(model, "train the model again")
     return None
 
 
-def _homes(folder: Path) -> list[Path]:
-    """The folders one up: of a link to a folder that of the link, then that of the folder."""
+def homes(folder: Path) -> list[Path]:
+    """Returns the folders one up: of a link to a folder that of the link, then that of the folder."""
     return [folder.parent.resolve(), folder.resolve().parent] if folder.is_symlink() else [folder.resolve().parent]

@@ -12,8 +12,9 @@ import psutil
 
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder, write_json
+from data_preprocessing.files import make_folder, refuse_clashing_names, write_json
 from data_preprocessing.formats.table import NIFTI_SUFFIX, SUFFIXES, result_suffix
+from data_preprocessing.inputs_kept import Inputs
 from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.plan import Plan
 from data_preprocessing.volume_io import load_label, write_label, write_map
@@ -22,9 +23,11 @@ from nnunet_tf.runtime.command_line import raise_if_stopped
 if TYPE_CHECKING:
     from nnunet_tf.inference.ensemble import Prediction, Wanted
 
+DATASET_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
+
 ProbabilityFiles = Literal["4d", "per-class"]
 
-PROBABILITIES = "probabilities"  # the folder they go to, below the segmentations
+PROBABILITIES, UNCERTAINTY = "probabilities", "uncertainty"  # the folders they go to, below the segmentations
 OUTPUTS_NAME = "outputs.json"  # names of the fourth axis of probability files, in order
 
 
@@ -56,7 +59,15 @@ class Outputs:
     def uncertainty_files(self, case: Case) -> list[Path]:
         """Returns where entropy and spread go."""
         kinds = ("entropy", "spread") if self.uncertainty else ()
-        return [self.folder / "uncertainty" / f"{case.name}_{kind}{NIFTI_SUFFIX}" for kind in kinds]
+        return [self.folder / UNCERTAINTY / f"{case.name}_{kind}{NIFTI_SUFFIX}" for kind in kinds]
+
+    def refuse_overwriting(self, inputs: Inputs, cases: Sequence[Case]) -> None:
+        """Raises UserError where a file of one of the `cases` would replace a scan, or that of another case."""
+        for case in cases:
+            for path in (self.segmentation(case), *self.probability_files(case), *self.uncertainty_files(case)):
+                inputs.refuse_folder("--output", path.parent, "holds the scans themselves, which would be overwritten")
+                inputs.refuse_file("--output", path)
+        refuse_clashing_names(self.folder, [case.name for case in cases])
 
     def is_done(self, case: Case) -> bool:
         """Returns whether all that is wanted of a case is there, and its segmentation can be read."""
@@ -118,16 +129,26 @@ class Outputs:
         return self.folder / f".{os.getpid()}.{case.name}.probabilities"
 
 
-def check_output(output: Path, cases: Sequence[Case]) -> None:
-    """Raises UserError where predictions cannot be written to `output`, or would overwrite the scans."""
+def check_output(output: Path, cases: Sequence[Case]) -> Inputs:
+    """Raises UserError where predictions cannot be written to `output`, or would overwrite scans or labels.
+
+    Returns the scans, which what else is written must not replace either.
+    """
     if output.name.lower().endswith(SUFFIXES):
         raise UserError(f"--output {output}: is to be a folder; give {output.parent} for {output.name} to be in")
-    scans = [image.resolve() for case in cases for image in case.images]
-    if any(output.resolve() in (scan, scan.parent) for scan in scans):
+    inputs = Inputs(image for case in cases for image in case.images)
+    inputs.refuse_folder("--output", output, "holds the scans themselves, which would be overwritten")
+    home = output.resolve().parent
+    if (home / "dataset.json").is_file() and any(_same(output, home / part) for part in DATASET_FOLDERS):
         raise UserError(
-            f"--output {output}: holds the scans themselves, which would be overwritten; name another folder"
+            f"--output {output}: holds files of the data set, which would be overwritten; name another folder"
         )
     make_folder(output)
+    return inputs
+
+
+def _same(folder: Path, other: Path) -> bool:
+    return folder.exists() and other.exists() and folder.samefile(other)
 
 
 def _outputs(plan: Plan) -> list[tuple[int, str]]:

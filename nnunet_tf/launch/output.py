@@ -4,7 +4,8 @@ import re
 import signal
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.runtime.command_line import USER_ERROR_STATUS, CommandFailed
+from data_preprocessing.script import USER_ERROR_STATUS
+from nnunet_tf.runtime.command_line import CommandFailed
 
 CHATTER = "horovod/common/"  # what Horovod's C++ says about a connection that went away
 WORKER_LINE = re.compile(r"^\[(\d+)\]<(stdout|stderr)>:?(.*)$", re.DOTALL)

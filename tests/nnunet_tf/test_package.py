@@ -147,3 +147,16 @@ def test_the_command_packs_or_says_in_a_line_why_not(tmp_path):
     done = subprocess.run([*command, tmp_path / "no", "m.zip"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no: there is no trained model; train one" in done.stderr
+
+
+@pytest.mark.parametrize("target", [WEIGHTS_NAME, PLAN_NAME, "last.weights.h5", "link.zip", "../../../scan.nii.gz"])
+def test_a_package_replaces_no_file_but_a_package(tmp_path, target):
+    folder = write_fold(tmp_path / "results" / "task90_3d", 0)
+    (tmp_path / "scan.nii.gz").write_bytes(b"scan")
+    (folder / "link.zip").symlink_to(WEIGHTS_NAME)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError):
+        package(folder, folder / target)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        package(folder, folder / "model.zip")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.benchmark.report import Report, append_report, last_of_kind, latency, read_reports
+from nnunet_tf.benchmark.report import Report, append_report, check_appendable, last_of_kind, latency, read_reports
 from tests.nnunet_tf.benchmark.samples import make_report
 
 
@@ -60,3 +60,14 @@ def test_a_report_that_cannot_be_written_names_the_file(tmp_path):
 def test_a_line_without_roofline_is_read_too():
     report = make_report().model_copy(update={"roofline": None})
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+@pytest.mark.parametrize("content", ["{}\n", "task: 04\n", '{"format": 1}', b"\xff\xfe"])
+def test_reports_are_not_added_to_a_file_of_another_kind(tmp_path, content):
+    path = tmp_path / "plan.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError):
+        check_appendable(path)
+    check_appendable(tmp_path / "new" / "reports.json")
+    append_report(tmp_path / "new" / "reports.json", make_report(1.0))
+    check_appendable(tmp_path / "new" / "reports.json")

@@ -162,3 +162,52 @@ def test_an_output_that_is_no_folder_or_holds_the_scans_is_refused(tmp_path):
         check_output(tmp_path / "out.nii.gz", [case])
     with pytest.raises(UserError, match="holds the scans themselves"):
         check_output(tmp_path / "scans" / ".." / "scans", [case])
+
+
+def link_scans(tmp_path):
+    """Scans a and b in store/, links to them in scans/; returns the cases of these."""
+    (tmp_path / "scans").mkdir()
+    for name in "ab":
+        save(tmp_path / "store" / f"{name}.nii.gz", anatomy((4, 5, 6)))
+        (tmp_path / "scans" / f"{name}.nii.gz").symlink_to(f"../store/{name}.nii.gz")
+    return [Case(name, (tmp_path / "scans" / f"{name}.nii.gz",)) for name in "ab"]
+
+
+@pytest.mark.parametrize("folder", ["scans", "store", "scans/../store", "link", "link/../scans"])
+def test_links_to_scans_and_the_scans_behind_them_are_never_replaced(tmp_path, folder):
+    cases = link_scans(tmp_path)
+    (tmp_path / "link").symlink_to("scans")
+    with pytest.raises(UserError):
+        check_output(tmp_path / folder, cases)
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "uncertainty"])
+def test_no_map_replaces_a_scan(tmp_path, kind):
+    name = {"probabilities": "a", "uncertainty": "a_entropy"}[kind]
+    scan = save(tmp_path / "out" / kind / f"{name}.nii.gz", anatomy((4, 5, 6)))
+    cases = [Case("a", (scan,))]
+    outputs = Outputs(tmp_path / "out", tiny_plan(), "4d" if kind == "probabilities" else None, kind == "uncertainty")
+    with pytest.raises(UserError):
+        outputs.refuse_overwriting(check_output(outputs.folder, cases), cases)
+    Outputs(tmp_path / "out", tiny_plan()).refuse_overwriting(check_output(tmp_path / "out", cases), cases)
+
+
+@pytest.mark.parametrize("way", ["symlink_to", "hardlink_to"])
+def test_a_result_that_is_there_as_a_link_to_a_scan_is_not_written(tmp_path, way):
+    scan = save(tmp_path / "scans" / "a.nii.gz", anatomy((4, 5, 6)))
+    (tmp_path / "out").mkdir()
+    getattr(tmp_path / "out" / "a.nii.gz", way)(scan)
+    outputs, cases = Outputs(tmp_path / "out", tiny_plan()), [Case("a", (scan,))]
+    with pytest.raises(UserError):
+        outputs.refuse_overwriting(check_output(outputs.folder, cases), cases)
+
+
+@pytest.mark.parametrize("part", ["imagesTr", "labelsTr", "labelsTs"])
+def test_the_files_of_a_data_set_are_never_replaced(tmp_path, part):
+    scan = save(tmp_path / "data" / "imagesTs" / "a.nii.gz", anatomy((4, 5, 6)))
+    (tmp_path / "data" / part).mkdir()
+    check_output(tmp_path / "data" / part, [Case("a", (scan,))])
+    (tmp_path / "data" / "dataset.json").write_text("{}")
+    check_output(tmp_path / "data" / "predictedTs", [Case("a", (scan,))])
+    with pytest.raises(UserError):
+        check_output(tmp_path / "data" / part, [Case("a", (scan,))])
