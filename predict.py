@@ -49,8 +49,9 @@ def main() -> None:
     numbered = numbered_as_channels([scan.name for scan in scans])
     if numbered:
         warnings.warn(
-            f"{', '.join(numbered[:3])}{', ...' * (len(numbered) > 3)}: {counted(len(numbered), 'file')} numbered as "
-            f"channels are; each is taken as a scan of {counted(len(plan.channels), 'channel')}, the model's",
+            f"{counted(len(numbered), 'file')} numbered like channels ({', '.join(numbered[:3])}"
+            f"{', ...' * (len(numbered) > 3)}): each is segmented as its own scan; if they are channels, give the "
+            f"model's ({', '.join(plan.channels)}) with --input",
             stacklevel=1,
         )
     cases = part_of(scans, *options.part)

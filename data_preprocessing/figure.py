@@ -1,5 +1,6 @@
 """Figures whose texts are shown as they are."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,5 +15,6 @@ def new_figure(width: float, height: float, facecolor: str = "white") -> "Figure
     import matplotlib
     from matplotlib.figure import Figure
 
+    warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # of a script that the font lacks: a box
     matplotlib.rcParams.update({"text.parse_math": False, "text.usetex": False})
     return Figure(figsize=(width, height), layout="constrained", facecolor=facecolor)

@@ -23,7 +23,7 @@ from nnunet_tf.runtime.command_line import raise_if_stopped
 if TYPE_CHECKING:
     from nnunet_tf.inference.ensemble import Prediction, Wanted
 
-DATASET_FOLDERS = ("imagesTr", "labelsTr", "imagesTs", "labelsTs")
+DATASET_FOLDERS = ("imagesTr", "labelsTr", "imagesTs")  # beside dataset.json; some write results to labelsTs
 
 ProbabilityFiles = Literal["4d", "per-class"]
 

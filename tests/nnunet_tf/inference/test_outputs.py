@@ -202,10 +202,10 @@ def test_a_result_that_is_there_as_a_link_to_a_scan_is_not_written(tmp_path, way
         outputs.refuse_overwriting(check_output(outputs.folder, cases), cases)
 
 
-@pytest.mark.parametrize("part", ["imagesTr", "labelsTr", "labelsTs"])
+@pytest.mark.parametrize("part", ["imagesTr", "labelsTr", "imagesTs"])
 def test_the_files_of_a_data_set_are_never_replaced(tmp_path, part):
-    scan = save(tmp_path / "data" / "imagesTs" / "a.nii.gz", anatomy((4, 5, 6)))
-    (tmp_path / "data" / part).mkdir()
+    scan = save(tmp_path / "scans" / "a.nii.gz", anatomy((4, 5, 6)))
+    (tmp_path / "data" / part).mkdir(parents=True)
     check_output(tmp_path / "data" / part, [Case("a", (scan,))])
     (tmp_path / "data" / "dataset.json").write_text("{}")
     check_output(tmp_path / "data" / "predictedTs", [Case("a", (scan,))])
