@@ -1,6 +1,7 @@
 """`dataset.json` of a data set folder: its channels, labels and cases."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from glob import escape
 from os.path import commonpath
@@ -84,6 +85,9 @@ def read_labels(path: Path) -> dict[int, str]:
     """
     content = read_json(path)
     labels = _names(content | {"labels": _single_numbers(content.get("labels"))}, path, "labels")
+    if len(set(labels.values())) < len(labels):  # scores go by names
+        name = next(name for name, times in Counter(labels.values()).items() if times > 1)
+        raise unusable(path, Row.LISTING, f"labels has two numbers for {name}", "give each class its own name")
     if 0 not in labels or min(labels) < 0:
         raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
     return values_in_files(path, content, labels)
@@ -146,6 +150,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Returns the content of a dataset.json; raises UserError when it is missing or no JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # ValueError where a name is no valid Unicode
     except FileNotFoundError:
         raise unusable(path, Row.LISTING, "no such file", "a data set folder needs its dataset.json") from None
     except (OSError, ValueError) as error:

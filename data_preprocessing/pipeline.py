@@ -13,7 +13,7 @@ from data_preprocessing.checks.finding import refuse
 from data_preprocessing.checks.voxels import check_declared, label_numbers
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import file_record, refuse_clashing_names
+from data_preprocessing.files import file_record, make_folder, refuse_clashing_names
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import (
     crop_and_normalize,
@@ -90,8 +90,9 @@ def preprocess(
                 f"case {job.name}: may take {job.memory / 2**30:.1f} of the {memory / 2**30:.1f} GiB to be used; "
                 "it is worked on alone, which may be slow"
             )
+    make_folder(folder)
+    refuse_clashing_names(folder, [case.name for case in dataset.training])
     with filling(folder):
-        refuse_clashing_names(folder, [case.name for case in dataset.training])
         outcomes: list[Outcome[CaseRecord]] = []
         for outcome in backend.run(jobs):
             outcomes.append(outcome)

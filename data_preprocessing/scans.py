@@ -10,6 +10,7 @@ from data_preprocessing.dataset import Case
 from data_preprocessing.formats.dicom import is_series, series_folders, without_localizers
 from data_preprocessing.formats.table import SUFFIXES, case_name, is_image, is_picture
 from data_preprocessing.scan_names import ScanNames, split_suffix
+from data_preprocessing.script import user_path
 from data_preprocessing.series_names import name_series
 
 LIST_SUFFIX = ".txt"
@@ -51,7 +52,7 @@ def _all_files(sources: Sequence[Path], remedy: str) -> list[Path]:
 
 def _roots(sources: Sequence[Path]) -> list[Path]:
     """The files and folders that the sources name, in lists too."""
-    return [root for source in sources for root in map(Path, _lines(source) or [str(source)])]
+    return [root for source in sources for root in map(user_path, _lines(source) or [str(source)])]
 
 
 def _listed(source: Path, remedy: str) -> list[Path]:
@@ -59,7 +60,7 @@ def _listed(source: Path, remedy: str) -> list[Path]:
     lines = _lines(source)
     if lines is None:
         return _files(source, remedy)
-    return [path for line in lines for path in _files(Path(line), f"correct it in {source}")]
+    return [path for line in lines for path in _files(user_path(line), f"correct it in {source}")]
 
 
 def _lines(source: Path) -> list[str] | None:

@@ -47,8 +47,8 @@ def refuse_overwriting(options: argparse.Namespace) -> None:
         if folder:
             inputs.refuse_folder(f"--{name}", folder, "is a folder of images, and pictures count as images")
     if options.overlays:
-        for file in _images(options.predictions):
-            inputs.refuse_file("--overlays", options.overlays / f"{file.name}.png")
+        for case in _images(options.predictions):
+            inputs.refuse_file("--overlays", options.overlays / f"{case}.png")
 
 
 def make_folders(options: argparse.Namespace) -> None:
@@ -61,8 +61,7 @@ def make_folders(options: argparse.Namespace) -> None:
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     """All files that the command reads."""
     for folder in filter(None, (options.predictions, options.labels, options.images)):
-        yield from _images(folder)
-        yield from _images(folder / PROBABILITIES)
+        yield from (*_images(folder).values(), *_images(folder / PROBABILITIES).values())
         for home in (*homes(folder), folder / PROBABILITIES):
             yield from home.glob(DESCRIPTIONS)
     for folder in filter(None, (options.cross_validation, options.model)):
@@ -70,7 +69,8 @@ def _read_files(options: argparse.Namespace) -> Iterator[Path]:
             yield from (path for path in home.glob("*") if path.is_file())
 
 
-def _images(folder: Path) -> list[Path]:
-    with suppress(UserError):  # which reading it will tell
-        return list(find_files(folder).values())
-    return []
+def _images(folder: Path) -> dict[str, Path]:
+    """The images in a folder by name, none where there is something wrong, which reading it will tell."""
+    with suppress(UserError):
+        return find_files(folder)
+    return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_preprocessing.backend import Backend, Processes
 from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder
+from data_preprocessing.files import make_folder, refuse_clashing_names
 from data_preprocessing.formats.table import is_picture
 from data_preprocessing.image_file import read_header
 from data_preprocessing.scan_names import FIRST_CHANNEL
@@ -62,6 +62,7 @@ def save_overlays(
     `draw_case`. Raises UserError when a case has no image.
     """
     make_folder(target)
+    refuse_clashing_names(target, worst_cases(result))
     images = images_by_name(folders.images)
     pairs = {pair.name: pair for pair in pair_files(folders.predictions, folders.labels)}
     names = {number: name for number, name in class_names(folders.predictions, folders.labels).items() if number}

@@ -186,6 +186,33 @@ def test_two_classes_of_one_number_are_refused(folder):
         load(folder)
 
 
+def test_two_classes_of_one_name_are_refused(folder):
+    write(folder, MSD | {"labels": {"0": "background", "1": "organ", "2": "organ"}})
+    with refused(folder / "dataset.json", "organ"):
+        load(folder)
+
+
+@pytest.mark.parametrize("part", ["labels", "modality", "training"])
+def test_names_that_are_no_valid_unicode_are_refused(folder, part):
+    half = "\ud83d"
+    parts = {
+        "labels": {"0": "background", "1": half},
+        "modality": {"0": half},
+        "training": [{"image": half, "label": half}],
+    }
+    write(folder, MSD | {part: parts[part]})
+    with refused(folder / "dataset.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", [".nii.gz", "..nii.gz", "...nii.gz"])
+def test_a_case_without_a_name_is_refused(folder, name):
+    touch(folder / "imagesTr" / name)
+    write(folder, MSD | {"training": [{"image": f"imagesTr/{name}", "label": "labelsTr/a.nii.gz"}]})
+    with refused(folder / "dataset.json"):
+        load(folder)
+
+
 def test_an_image_of_no_known_format_is_refused(folder):
     touch(folder / "imagesTr" / "a.gif")
     write(folder, MSD | {"training": [{"image": "imagesTr/a.gif", "label": "labelsTr/a.nii.gz"}]})
