@@ -44,7 +44,7 @@ class Plan(Strict):
     dataset: str
     dim: Dimensions
     channels: tuple[str, ...] = Field(min_length=1)
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[str, ...] = Field(min_length=1)
     label_values: Annotated[tuple[int, ...], AfterValidator(distinct_labels)]
     axis_order: Annotated[tuple[int, int, int], AfterValidator(known_axis_order)]
     patch_size: tuple[PositiveInt, ...]

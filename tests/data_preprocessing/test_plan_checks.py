@@ -19,7 +19,7 @@ BROKEN = [
     ("dim", 4),
     ("channels", []),
     ("normalization", [{"name": "z_score"}] * 2),
-    ("classes", ["background"]),
+    ("classes", []),
     ("classes", ["background", "organ", "organ"]),
     ("label_values", [0, 1]),
     ("label_values", [0, -1, 2]),
