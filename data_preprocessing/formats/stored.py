@@ -63,9 +63,3 @@ def check_memory(path: Path, size: int) -> None:
 def out_of_memory(path: Path) -> Unusable:
     """Returns the exception for a file whose header asks for more memory than the system gives."""
     return unusable(path, Row.MEMORY, "takes more memory than there is", "check its size, or cut it into parts")
-
-
-def library_reason(error: BaseException) -> str:
-    """Returns the last line of what a library says, without its names of files and functions."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rpartition("): ")[2] if lines else type(error).__name__
