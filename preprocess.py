@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument(
         "--report", type=user_path, metavar="PNG", help="also draw a slice of every case with its label"
     )
-    parser.add_argument("--trust-grid", action="store_true", help="accept labels of another affine than their image")
+    parser.add_argument(
+        "--trust-grid", action="store_true", help="accept labels of another origin or spacing than their image"
+    )
     parser.add_argument("--verify", action="store_true", help="check the data set and stop")
     parser.add_argument("--json", action="store_true", help="with --verify: print the findings as JSON")
     parser.add_argument("--plan", action="store_true", help="write a config for the data set folder --task and stop")

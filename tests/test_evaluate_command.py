@@ -67,6 +67,21 @@ def test_a_case_that_fails_costs_the_status_and_not_the_other_scores(folders, tm
     assert set(json.loads((tmp_path / "scores.json").read_text())["cases"]) == {"case0", "case2"}
 
 
+def test_labels_beside_their_predictions_are_scored_where_the_grid_is_trusted(folders, tmp_path):
+    for index in range(3):
+        path = tmp_path / "labelsTs" / f"case{index}.nii.gz"
+        image = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine + np.eye(4, k=3) * 0.004), path)
+    refused_run = run("evaluate.py", *folders, "--json", tmp_path / "scores.json")
+    assert refused_run.status == 2
+    assert "--trust-grid" in refused_run.err
+    assert not (tmp_path / "scores.json").exists()
+    done = run_well("evaluate.py", *folders, "--json", tmp_path / "scores.json", "--trust-grid")
+    assert "case0, case1, case2" in done.err
+    assert json.loads((tmp_path / "scores.json").read_text())["cases"]["case0"] == {"liver": 1, "tumour": 1}
+    refused(run("evaluate.py", "--cross-validation", tmp_path, "--trust-grid"), "--trust-grid")
+
+
 def test_folds_are_pooled_into_one_table(tmp_path):
     for fold, counts in enumerate(([[1, 2, 2]], [[3, 3, 3]])):
         (tmp_path / "task04_3d" / f"fold_{fold}").mkdir(parents=True)

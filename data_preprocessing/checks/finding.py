@@ -45,7 +45,7 @@ class Row(IntEnum):
     CONSTANT = 32  # warning: all voxels of a channel are the same
     NOT_HOUNSFIELD = 33  # warning: CT by its modality, but not by its values
     LABEL_SHAPE = 35  # error: labels are never resized
-    LABEL_GRID = 37  # error: same shape, but another affine; a warning where the grid is to be trusted
+    LABEL_GRID = 37  # error: elsewhere in space; a warning where another origin or spacing is to be trusted
     CHANNEL_GRID = 38  # error: the channel files of a case disagree
     FRACTIONAL_LABEL = 40  # error
     UNDECLARED_LABEL = 41  # error

@@ -20,8 +20,8 @@ class GridDifference:
 
     `reordered` says that the file stores them in another order: with axes flipped or exchanged. `shapes` are those of
     both, `(i, j, k)` of the reference; `mm` is the largest difference between the affines, `degrees` the largest angle
-    between their axes, `voxels` how far a voxel lies at most from the one of the same index; `orientations` are those
-    of both files.
+    between their axes, `voxels` how far a voxel lies at most from the one of the same index; `affines` are those of
+    both files.
     """
 
     reordered: bool
@@ -29,7 +29,7 @@ class GridDifference:
     mm: float
     degrees: float
     voxels: float
-    orientations: tuple[str, str]
+    affines: tuple[np.ndarray, np.ndarray]
 
     @property
     def none(self) -> bool:
@@ -53,8 +53,9 @@ class GridDifference:
             return f"affines up to {self.mm:.3g} mm apart"
         if self.degrees > TURN_OF_ROUNDING:
             return f"axes turned by {self.degrees:.3g} degrees"
-        what, (own, other) = ("orientations", self.orientations) if self.reordered else ("shapes", self.shapes)
-        return f"{what} {own} and {other}"
+        if not self.reordered:
+            return "shapes {} and {}".format(*self.shapes)
+        return "orientations {} and {}".format(*("".join(aff2axcodes(affine)) for affine in self.affines))
 
 
 def compare_grids(
@@ -74,7 +75,7 @@ def compare_grids(
         mm=float(np.abs(own - reference_affine).max()),
         degrees=float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max()),
         voxels=float(np.abs(moved).max()),
-        orientations=("".join(aff2axcodes(affine)), "".join(aff2axcodes(reference_affine))),
+        affines=(affine, reference_affine),
     )
 
 

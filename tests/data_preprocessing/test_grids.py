@@ -78,10 +78,10 @@ def test_labels_in_all_pairs_of_orientations_lie_on_their_image_as_nibabel_says(
     np.testing.assert_array_equal(read_label(shifted, volumes[RAS], trust_grid=True), expected)
 
 
-def test_channels_in_all_pairs_of_orientations_lie_on_one_another(tmp_path):
+def test_channels_in_all_orientations_lie_on_one_another(tmp_path):
     ras = anatomy()
     files = {layout: save(tmp_path / f"{layout}.nii", layout.voxels(ras), layout.affine()) for layout in LAYOUTS}
-    for one, other in PAIRS:
+    for one, other in [*((each, RAS) for each in LAYOUTS), *((RAS, each) for each in LAYOUTS), *PAIRS[::11]]:
         volume = read_image((files[one], files[other]))
         np.testing.assert_array_equal(volume.array[..., 1], volume.array[..., 0])
         np.testing.assert_array_equal(volume.source.affine, one.affine())

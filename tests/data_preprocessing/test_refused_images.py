@@ -8,7 +8,7 @@ import pytest
 from data_preprocessing.nifti_file import load_nifti, nifti_name
 from data_preprocessing.volume_io import load_label, read_image, volume_of
 
-from .samples import LPS, RAS, RAS_SHAPE, anatomy, patched, read, refused, save
+from .samples import LPS, RAS, RAS_SHAPE, anatomy, moved, patched, read, refused, save
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_an_image_in_memory_is_refused_as_its_file_is():
 
 def test_channel_files_of_differing_affine_are_refused(tmp_path):
     first = save(tmp_path / "case_0000.nii.gz", anatomy(), RAS.affine())
-    second = save(tmp_path / "case_0001.nii.gz", anatomy(), LPS.affine())
+    second = save(tmp_path / "case_0001.nii.gz", anatomy(), moved(LPS.affine(), 1, 3, 0.1))
     with refused(second, "grid"):
         read_image((first, second))
 
