@@ -173,7 +173,7 @@ def test_an_elastic_run_goes_on_without_a_killed_worker_and_takes_in_a_new_one(b
     script.chmod(0o755)
     words = [*base, "--results", tmp_path, "--device", "cpu", "--batch-size", 1, "--validate-every", 0]
     words += ["--epochs", 5000, "--steps-per-epoch", 25, "--scheduler", "none", "--warmup-steps", 0]
-    words += ["--gpus", 2, "--elastic", "--host-discovery", script]
+    words += ["--gpus", 2, "--elastic", "--host-discovery", script, "--batch-dice"]
     process = start(*words)
     model = tmp_path / "task90_3d" / "fold_0"
     watchdog = threading.Timer(300, process.kill)
