@@ -86,11 +86,16 @@ def _rescale(stored: np.ndarray, source: Slice, voxels: np.ndarray) -> None:
     if voxels.dtype.kind == "f":
         voxels[...] = stored * source.slope + source.intercept  # in float64
         return
-    voxels[...] = stored  # all numbers and results have room in the type of the voxels
+    # The results have room in the type of the voxels. What comes before them may not, as a slope of -1 in uint8, but
+    # wraps around and back: integers are exact in that arithmetic.
+    slope, intercept = (
+        np.array(int(number), np.int64).astype(voxels.dtype) for number in (source.slope, source.intercept)
+    )
+    voxels[...] = stored
     if source.slope != 1:
-        voxels *= voxels.dtype.type(source.slope)
+        voxels *= slope
     if source.intercept != 0:
-        voxels += voxels.dtype.type(source.intercept)
+        voxels += intercept
 
 
 class _FilePixels:

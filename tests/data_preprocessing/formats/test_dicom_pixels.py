@@ -146,6 +146,17 @@ def test_results_never_wrap_around(tmp_path, intercept):
     np.testing.assert_allclose(voxels(tmp_path / "s"), stored.astype(np.int64) * 3 + intercept, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "bits", "slope", "intercept"),
+    [(np.uint8, 8, -1, 255), (np.uint16, 16, -1, 65535), (np.uint8, 1, 50000, -25000), (np.int16, 16, -1, 32767)],
+)
+def test_numbers_on_the_way_to_a_result_may_be_beyond_its_type(tmp_path, dtype, bits, slope, intercept):
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if np.dtype(dtype).kind == "i" else (0, 2**bits)
+    stored = stored_numbers(low=low, high=high, dtype=dtype)
+    write_folder(tmp_path / "s", stored, BitsStored=bits, RescaleSlope=slope, RescaleIntercept=intercept)
+    np.testing.assert_array_equal(voxels(tmp_path / "s"), stored.astype(np.int64) * slope + intercept)
+
+
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("high", [11, 13, 15])
 def test_other_bits_than_those_stored_do_not_matter(tmp_path, signed, high):
