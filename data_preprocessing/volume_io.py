@@ -151,7 +151,7 @@ def load_label(path: Path) -> tuple[np.ndarray, NiftiImage]:
 
 
 def stored_label(path: Path, image: NiftiImage) -> np.ndarray:
-    """Returns the voxels of a label file, `(i, j, k)`: as stored, or float32 where they are scaled.
+    """Returns the voxels of a label file, `(i, j, k)`: as stored, or float64 where they are scaled.
 
     Raises Unusable for more than one number a voxel.
     """
@@ -160,7 +160,9 @@ def stored_label(path: Path, image: NiftiImage) -> np.ndarray:
         return np.asarray(image.dataobj).reshape(spatial_shape(image))
     proxy = stored(image)
     voxels = proxy.get_unscaled().reshape(spatial_shape(image), order="F")
-    return voxels if (proxy.slope, proxy.inter) == (1, 0) else _scaled(voxels, proxy.slope, proxy.inter)
+    if (proxy.slope, proxy.inter) == (1, 0):
+        return voxels
+    return voxels * np.float64(proxy.slope) + np.float64(proxy.inter)  # float32 would merge numbers past 2**24
 
 
 def _label_numbers(path: Path, image: NiftiImage) -> np.ndarray:

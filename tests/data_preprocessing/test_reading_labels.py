@@ -34,6 +34,14 @@ def test_a_float_label_close_to_an_integer_is_rounded_not_cut(tmp_path, value):
     assert np.unique(load_label(path)[0]) == [1]
 
 
+def test_scaled_labels_past_24_bits_stay_apart(tmp_path):
+    path = save(tmp_path / "label.nii", np.arange(60, dtype=np.int32).reshape(3, 4, 5) + 2**24)
+    content = bytearray(path.read_bytes())
+    content[112:120] = np.array([1, 1], "<f4").tobytes()  # slope and intercept
+    path.write_bytes(content)
+    assert np.unique(load_label(path)[0]).tolist() == list(range(2**24 + 1, 2**24 + 61))
+
+
 @pytest.mark.parametrize("value", [0.5, 1.002, 2.998, -0.5])
 def test_fractional_labels_are_refused(tmp_path, value):
     voxels = np.zeros(RAS_SHAPE, np.float32)
