@@ -149,7 +149,7 @@ def image_files(listed: Path) -> tuple[Path, ...]:
 def read_json(path: Path) -> dict[str, Any]:
     """Returns the content of a dataset.json; raises UserError when it is missing or no JSON object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows begins it with a mark
         json.dumps(content, ensure_ascii=False).encode()  # ValueError where a name is no valid Unicode
     except FileNotFoundError:
         raise unusable(path, Row.LISTING, "no such file", "a data set folder needs its dataset.json") from None

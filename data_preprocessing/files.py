@@ -162,7 +162,7 @@ def read_model(path: Path, kind: type[Model], remedy: str) -> Model:
 
     Raises UserError, ending in `remedy`, when the file is missing or does not hold one.
     """
-    return validated(path, remedy, lambda: kind.model_validate_json(path.read_text(encoding="utf-8")))
+    return validated(path, remedy, lambda: kind.model_validate_json(path.read_text(encoding="utf-8-sig")))
 
 
 def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:

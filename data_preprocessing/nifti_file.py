@@ -39,10 +39,16 @@ NiftiImage: TypeAlias = nib.Nifti1Image | nib.Nifti2Image
 
 def nifti_name(path: Path) -> str:
     """Returns a file's name without its NIfTI suffix; raises UserError for another kind of file."""
-    for suffix in NIFTI_SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
-    raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file", "give .nii.gz or .nii")
+    suffix = nifti_suffix(path)
+    if not suffix:
+        raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file", "give .nii.gz or .nii")
+    return path.name.removesuffix(suffix)
+
+
+def nifti_suffix(path: Path) -> str:
+    """Returns the NIfTI suffix of a file as its name has it, in small letters or capitals; empty for another file."""
+    length = next((len(suffix) for suffix in NIFTI_SUFFIXES if path.name.lower().endswith(suffix)), 0)
+    return path.name[len(path.name) - length :]
 
 
 def load_nifti(path: Path) -> NiftiImage:
@@ -131,7 +137,7 @@ def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
 def read_nifti_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
     """Returns the header of a NIfTI file without reading its voxels, or None where there is none to be read."""
     try:
-        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as stream:
+        with gzip.open(path) if path.name.lower().endswith(".gz") else open(path, "rb") as stream:
             start = stream.read(HEADER_BYTES)
         kind = header_class(start)
         return kind(correct_header(start)[: kind.template_dtype.itemsize])

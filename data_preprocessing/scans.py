@@ -68,7 +68,7 @@ def _lines(source: Path) -> list[str] | None:
     if source.suffix != LIST_SUFFIX or not source.is_file():
         return None
     try:
-        lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in source.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise unusable(source, Row.LISTING, f"cannot be read ({error})", "give one path a line") from None
     lines = [line for line in lines if line and line[0] != COMMENT]
@@ -95,12 +95,21 @@ def _images_in(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if is_image(path)]
     files = [path for path in found if not path.is_dir()]
     if not is_series(folder):
-        return found if files else without_localizers(_series_in(folder))
+        return _without_deeper_series(folder, found) if files else without_localizers(_series_in(folder))
     if all(is_picture(path) for path in files):
         if files:
             warnings.warn(f"{folder}: its pictures are passed over, as it holds a DICOM series", stacklevel=2)
         return without_localizers(_series_in(folder))
     warnings.warn(f"{folder}: the DICOM files beside its images are passed over", stacklevel=2)
+    return _without_deeper_series(folder, found)
+
+
+def _without_deeper_series(folder: Path, found: list[Path]) -> list[Path]:
+    """What was found in a folder with images of another format; of series further below, it warns."""
+    left = [path for path in _series_in(folder) if path not in (folder, *found)]
+    if left:
+        problem = f"as it holds images, {len(left)} DICOM series further below are passed over, such as {left[0]}"
+        warnings.warn(f"{folder}: {problem}; name the folders of those that are meant", stacklevel=3)
     return found
 
 

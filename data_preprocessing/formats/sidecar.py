@@ -59,7 +59,7 @@ def write_spacing(path: Path, spacing: tuple[float, float, float]) -> None:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise unusable(path, Row.LISTING, f"cannot be read as JSON ({reason})", REMEDY) from None

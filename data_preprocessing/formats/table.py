@@ -10,7 +10,7 @@ from data_preprocessing.checks.finding import Row, unusable
 from data_preprocessing.errors import UserError
 from data_preprocessing.formats import dicom, metaimage, mgz, nrrd, pictures, sidecar, tiff
 from data_preprocessing.formats.stored import Stored
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage
+from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage, nifti_suffix
 
 NIFTI_SUFFIX = ".nii.gz"
 PAIR_SUFFIXES = (".hdr", ".img")  # not read
@@ -59,8 +59,8 @@ def case_name(path: Path) -> str:
 
 def suffix_of(path: Path) -> str:
     """Returns the suffix as it is written in the file's name; raises UserError for another kind of file."""
-    if path.name.endswith(NIFTI_SUFFIXES):
-        return NIFTI_SUFFIX if path.name.endswith(NIFTI_SUFFIX) else ".nii"
+    if nifti_suffix(path):
+        return nifti_suffix(path)
     if path.suffix.lower() in _by_suffix():
         return path.suffix
     if dicom.is_dicom(path):
@@ -81,8 +81,8 @@ def format_of(path: Path) -> Format | None:
     """Returns the entry of a file or folder, None for NIfTI; raises UserError for another kind of file."""
     if _is_folder(path):
         return SERIES
-    suffix = suffix_of(path)
-    return None if suffix in NIFTI_SUFFIXES else _by_suffix()[suffix.lower()]
+    suffix = suffix_of(path).lower()
+    return None if suffix in NIFTI_SUFFIXES else _by_suffix()[suffix]
 
 
 def is_picture(path: Path) -> bool:
@@ -102,7 +102,7 @@ def files_of(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(each for each in path.iterdir() if each.is_file())
     entry = _by_suffix().get(path.suffix.lower())
-    if entry is None or entry.others is None or path.name.endswith(NIFTI_SUFFIXES):
+    if entry is None or entry.others is None:
         return [path]
     try:
         return [path, *(other for other in entry.others(path) if other.is_file())]
@@ -122,7 +122,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _has_known_suffix(path: Path) -> bool:
-    return path.name.endswith(NIFTI_SUFFIXES) or path.suffix.lower() in _by_suffix()
+    return bool(nifti_suffix(path)) or path.suffix.lower() in _by_suffix()
 
 
 @cache

@@ -9,7 +9,7 @@ from zipfile import is_zipfile
 
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES
+from data_preprocessing.nifti_file import nifti_suffix
 from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
 from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, unpack_package
@@ -56,8 +56,7 @@ def open_models(
     """
     packed = path.is_file()
     if packed and path.suffix != PACKAGE_SUFFIX and not is_zipfile(path):
-        is_scan = path.name.endswith(NIFTI_SUFFIXES)
-        kind = "looks like a scan, which --input is for" if is_scan else "is no model package"
+        kind = "looks like a scan, which --input is for" if nifti_suffix(path) else "is no model package"
         raise UserError(f"{path}: {kind}; give --model a model's folder or a package of python -m nnunet_tf.package")
     if packed and checkpoint == "last":
         raise UserError(f"{path}: packages hold the weights of the best epoch alone; leave out --checkpoint last")

@@ -113,6 +113,11 @@ def test_a_missing_folder_is_refused(tmp_path):
         load_dataset(tmp_path, "Task99_None")
 
 
+def test_a_dataset_json_may_begin_with_the_mark_of_its_encoding(folder):
+    (folder / "dataset.json").write_text(json.dumps(MSD), encoding="utf-8-sig")
+    assert [case.name for case in load_dataset(folder.parent, folder.name).training] == ["a", "b"]
+
+
 def test_a_missing_dataset_json_is_refused(folder):
     (folder / "dataset.json").unlink()
     with refused(folder / "dataset.json", "no such file"):

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from data_preprocessing.dataset import Case, list_cases
 from data_preprocessing.errors import UserError
+from data_preprocessing.formats.table import result_suffix
+from data_preprocessing.image_file import load_image, read_header
 from data_preprocessing.scans import find_images
 
 from .samples import refused, save
@@ -141,11 +143,28 @@ def test_a_single_file_of_another_kind_is_refused(tmp_path):
 
 def test_a_folder_of_several_formats_gives_each_file_as_a_case(tmp_path):
     names = ["a.nii", "b.c.png", "d.TIF", "e.tiff", "f.jpg", "g.JPEG", "h.bmp", "i.nrrd", "j.v2.mha", "k.mgz", "l.mgh"]
-    names += ["n.mhd", "p.nhdr"]
-    touch(*(tmp_path / name for name in (*names, "._b.c.png", "Thumbs.db", "m.gif", "n.raw", "o.NII")))
+    names += ["n.mhd", "p.nhdr", "q.NII", "r.NII.GZ", "s.Nii.gz"]
+    touch(*(tmp_path / name for name in (*names, "._b.c.png", "Thumbs.db", "m.gif", "o.raw")))
     cases = find_images(tmp_path, 1)
-    assert [case.name for case in cases] == ["a", "b.c", "d", "e", "f", "g", "h", "i", "j.v2", "k", "l", "n", "p"]
+    expected = ["a", "b.c", "d", "e", "f", "g", "h", "i", "j.v2", "k", "l", "n", "p", "q", "r", "s"]
+    assert [case.name for case in cases] == expected
     assert [case.images for case in cases] == [(tmp_path / name,) for name in names]
+
+
+@pytest.mark.parametrize("name", ["a.NII", "a.NII.GZ", "a.Nii.gz", "a.nii.GZ"])
+def test_nifti_in_capitals_is_read(tmp_path, name):
+    plain = save(tmp_path / ("b.nii.gz" if name.lower().endswith("gz") else "b.nii"), np.ones((3, 4, 5), np.int16))
+    plain.rename(tmp_path / name)
+    (case,) = find_images(tmp_path, 1)
+    assert case.name == "a"
+    assert read_header(case.images[0]).get_data_shape() == load_image(case.images[0]).shape == (3, 4, 5)
+    assert result_suffix(case.images[0]) == ".nii.gz"
+
+
+def test_a_list_may_begin_with_the_mark_of_its_encoding(tmp_path):
+    touch(tmp_path / "a.nii.gz")
+    (tmp_path / "scans.txt").write_text(str(tmp_path / "a.nii.gz"), encoding="utf-8-sig")
+    assert [case.name for case in find_images(tmp_path / "scans.txt", 1)] == ["a"]
 
 
 def test_one_name_in_two_formats_is_refused(tmp_path):

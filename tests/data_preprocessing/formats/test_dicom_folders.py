@@ -179,6 +179,17 @@ def test_series_are_found_at_any_depth_and_called_after_their_path(tmp_path):
         check(case.images[0])
 
 
+@pytest.mark.parametrize("has_series", [False, True])
+def test_series_far_below_a_folder_of_images_are_told_of(tmp_path, has_series):
+    write_patients(tmp_path / "disc")
+    save(tmp_path / "disc" / "converted.nii.gz", STORED)
+    if has_series:
+        write_folder(tmp_path / "disc", STORED)
+    with pytest.warns(UserWarning) as told:
+        assert [case.name for case in find_images(tmp_path / "disc", 1)] == ["converted"]
+    assert "PAT1" in str(told[-1].message)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_folders_that_end_in_four_digits_are_cases_of_their_own(tmp_path, channels):
     for patient in ("0001", "0002"):

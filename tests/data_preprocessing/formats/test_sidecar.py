@@ -38,6 +38,12 @@ def test_the_spacing_is_that_of_the_file_beside(tmp_path, name, beside):
     assert {file.name for file in case.files} == {name, beside}
 
 
+def test_the_file_beside_may_begin_with_the_mark_of_its_encoding(tmp_path):
+    path = write(tmp_path / "a.tif", spacing=None)
+    (tmp_path / "a.json").write_text(json.dumps({"spacing": SPACING}), encoding="utf-8-sig")
+    assert read_image((path,)).spacing == tuple(SPACING)
+
+
 def test_without_a_spacing_pixels_count_as_1(tmp_path):
     path = write(tmp_path / "a.tif", spacing=None)
     assert read_image((path,)).spacing == (1, 1, 1)
