@@ -39,7 +39,7 @@ STEP_TOLERANCE = 0.02  # of the distance between slices: positions are written a
 SMALLEST_STEP_MM = 1e-3
 SAME_PLACE = 1e-2  # times the largest distance
 MISSING = 1.5  # times the smallest distance
-OFF_STRAIGHT = 0.5  # pixels, of the last slice
+OFF_STRAIGHT = 0.5  # pixels
 
 
 def read(folder: Path, as_label: bool) -> Stored:
@@ -120,8 +120,21 @@ def _check_steps(folder: Path, ordered: Sequence[Slice]) -> None:
     if steps[farthest] > MISSING * steps[nearest]:
         problem = f"a slice is missing {between} ({apart})"
         raise unusable(folder, Row.DICOM_SERIES, problem, "copy the whole series again")
+    _check_line(ordered)
     if steps[farthest] - steps[nearest] > STEP_TOLERANCE * steps[nearest] + SMALLEST_STEP_MM:
         raise unusable(folder, Row.DICOM_SERIES, f"slices are unevenly spaced {between} ({apart})", CONVERT_SERIES)
+
+
+def _check_line(ordered: Sequence[Slice]) -> None:
+    """The first voxels of all slices lie on one line."""
+    first, depth = ordered[0], _depth(ordered)
+    along = ordered[-1].position - first.position
+    for each in ordered[1:-1]:
+        moved = each.position - first.position
+        aside = float(np.linalg.norm(moved - along * (moved @ first.normal) / depth))
+        if aside > OFF_STRAIGHT * min(first.spacing):
+            problem = f"lies {aside:.3g} mm aside from the line of the others"
+            raise unusable(each.path, Row.DICOM_SERIES, problem, CONVERT_SERIES)
 
 
 def _tilt(slices: Sequence[Slice]) -> tuple[Finding, ...]:

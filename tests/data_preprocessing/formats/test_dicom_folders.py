@@ -161,6 +161,15 @@ def test_slices_that_are_not_evenly_spaced_are_refused(tmp_path, steps):
         load_image(tmp_path / "s")
 
 
+@pytest.mark.parametrize(("aside", "tilt"), [(5, 0), (-0.4, 0), (3, 0.4)])
+def test_a_slice_aside_from_the_line_of_the_others_is_refused(tmp_path, aside, tilt):
+    for k, pixels in enumerate(STORED):
+        position = [-10 + aside * (k == 3), -20 + tilt * k, 5 + k * SPACING[2]]
+        write_slice(tmp_path / "s" / f"{k}", pixels, k, ImagePositionPatient=position)
+    with refused(tmp_path / "s" / "3"):
+        load_image(tmp_path / "s")
+
+
 def write_patients(root):
     for patient in ("PAT1", "PAT2"):
         for series in ("SE01", "SE02"):
