@@ -119,6 +119,9 @@ def _pixels(path: Path, header: PictureHeader, content: bytes, as_label: bool) -
         if header.has_palette and (as_label or image.mode in ("1", "L")):  # of a grey palette those are its indices
             return np.array(image).astype(np.uint8, copy=False)
         if header.has_palette:
+            palette = image.getpalette() or []  # three numbers a colour; Pillow takes what is beyond for black
+            if 3 * int(np.array(image).max()) >= len(palette):
+                raise ValueError("an index beyond the palette")
             return np.array(image.convert("RGB"))
         pixels = np.array(image)
     if pixels.dtype == bool:

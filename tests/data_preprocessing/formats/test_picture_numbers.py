@@ -31,11 +31,11 @@ def packed(row, bits):
     return np.packbits(bits_of_row.astype(np.uint8).reshape(-1)).tobytes()
 
 
-def write_png(path, pixels, kind, bits, extra=()):
+def write_png(path, pixels, kind, bits, extra=(), colours=None):
     """`pixels` `(row, column, sample)`."""
     rows = b"".join(b"\0" + packed(row.reshape(-1), bits) for row in pixels)
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, kind, 0, 0, 0)
-    palette = [(b"PLTE", np.arange(3 * 2**bits).astype(np.uint8).tobytes())] if kind == PALETTE else []
+    palette = [(b"PLTE", np.arange(3 * (colours or 2**bits)).astype(np.uint8).tobytes())] if kind == PALETTE else []
     parts = [(b"IHDR", header), *extra, *palette, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
     return path
@@ -58,6 +58,18 @@ def test_png_of_every_depth_holds_the_numbers_stored(tmp_path, kind, bits, extra
         assert (read_header(path).get_data_shape(), read_header(path).get_data_dtype()) == (found.shape, found.dtype)
     else:
         assert read_header(path).get_data_shape() == load_image(path).shape
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_an_index_beyond_the_palette_has_no_colour(tmp_path, bits):
+    pixels = numbers(bits)
+    pixels[0, 0] = 3
+    path = write_png(tmp_path / "a.png", pixels, PALETTE, bits, colours=int(pixels.max()))
+    with refused(path):
+        load_image(path)
+    np.testing.assert_array_equal(load_label(path)[0][0], pixels[..., 0])
+    write_png(path, pixels, PALETTE, bits, colours=int(pixels.max()) + 1)
+    assert load_image(path).shape == (COLUMNS, ROWS, 1, 3)
 
 
 @pytest.mark.parametrize(("kind", "bits"), [(GREY, 8), (GREY, 16), (RGB, 8), (RGB, 16)])

@@ -150,6 +150,21 @@ def test_a_palette_is_numbers_in_a_label_and_colours_in_an_image(tmp_path):
         np.testing.assert_array_equal(found, np.moveaxis(truth, 0, -1))
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_pages_with_palettes_of_their_own_are_no_picture(tmp_path, same):
+    pixels = RANDOM.integers(0, 256, (3, ROWS, COLUMNS), np.uint8)
+    colours = RANDOM.integers(0, 2**16, (3, 3, 256)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for number, page in enumerate(pixels):
+            file.write(page, photometric="palette", colormap=colours[0 if same else number], metadata=None)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif", as_label=True), pixels)
+    if same:
+        np.testing.assert_array_equal(read(tmp_path / "a.tif"), np.moveaxis(colours[0][:, pixels], 0, -1))
+        return
+    with refused(tmp_path / "a.tif"):
+        load_image(tmp_path / "a.tif")
+
+
 def test_how_imagej_displays_a_picture_changes_no_number(tmp_path):
     pixels = RANDOM.integers(0, 256, (5, ROWS, COLUMNS), np.uint8)
     table = RANDOM.integers(0, 256, (3, 256), np.uint8)
