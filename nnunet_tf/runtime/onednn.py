@@ -31,7 +31,8 @@ _X86_WITH_BFLOAT16 = ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX512_CORE_AMX")
 
 def enable() -> None:
     """Turns oneDNN on for this process and those that it starts, unless the user has set TF_ENABLE_ONEDNN_OPTS."""
-    os.environ.setdefault(SWITCH, "1")
+    if not os.environ.get(SWITCH):  # empty is unset to TensorFlow
+        os.environ[SWITCH] = "1"
 
 
 def is_enabled() -> bool:
@@ -45,7 +46,7 @@ def is_enabled() -> bool:
 
 def is_turned_off() -> bool:
     """Returns whether the user has turned oneDNN off."""
-    return os.environ.get(SWITCH, "1") == "0"
+    return os.environ.get(SWITCH, "").lower() in ("0", "false")  # as TensorFlow reads it
 
 
 def instruction_set(flags: Set[str]) -> str:

@@ -1,9 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
-from nnunet_tf.runtime.onednn import LIMITS, has_bfloat16, instruction_set
+from nnunet_tf.runtime.onednn import LIMITS, SWITCH, enable, has_bfloat16, instruction_set, is_turned_off
 from nnunet_tf.runtime.processor import parse_cpuinfo
 
 AVX2 = "fpu sse4_1 sse4_2 avx f16c fma bmi1 avx2 bmi2"
@@ -67,6 +68,16 @@ def test_importing_the_package_turns_it_on_and_a_choice_of_the_user_wins():
     ask = "print(os.environ['TF_ENABLE_ONEDNN_OPTS'])"
     assert python(f"import nnunet_tf\n{ask}") == "1"
     assert python(f"os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'\nimport nnunet_tf\n{ask}") == "0"
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept", "off"),
+    [("", "1", False), ("1", "1", False), ("True", "True", False), ("0", "0", True), ("False", "False", True)],
+)
+def test_the_choice_of_the_user_is_read_as_tensorflow_reads_it(monkeypatch, stated, kept, off):
+    monkeypatch.setenv(SWITCH, stated)
+    enable()
+    assert (os.environ[SWITCH], is_turned_off()) == (kept, off)
 
 
 START = "from nnunet_tf.runtime.device import start_tensorflow\nprint(start_tensorflow('cpu', amp=False).notices)"
