@@ -180,7 +180,7 @@ def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     """Returns plan and manifest of a complete shard folder.
 
     Raises UserError, ending in `remedy`, when there is none, preprocessing did not finish, a file is missing, or they
-    are of another format.
+    are of another format or made with another plan.
     """
     plan = read_plan(folder, remedy)
     manifest = read_model(folder / MANIFEST_NAME, Manifest, remedy)
@@ -193,6 +193,9 @@ def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     for name, record in manifest.files.items():
         if not _all_there(folder, {name: record}):
             raise UserError(f"{folder / name}: missing or of the wrong size; {remedy}")
+    record = read_model(record_path(folder, manifest.cases[0]), CaseRecord, remedy)
+    if record.key != shard_key(plan, manifest.shard_type):
+        raise UserError(f"{folder / PLAN_NAME}: was changed since the shards were made, or is not theirs; {remedy}")
     return plan, manifest
 
 

@@ -40,7 +40,7 @@ every_shard_file = pytest.mark.parametrize("path", [image_path, label_path, fore
 def record_of(name):
     return CaseRecord(
         name=name,
-        key="0123",
+        key=shard_key(PLAN, "float32"),
         affine=np.diag([1.0, 2.0, 1 / 3, 1.0]).tolist(),
         shape=(6, 7, 8),
         spacing=(1.0, 1.0, 1.0),
@@ -161,6 +161,22 @@ def test_a_folder_without_plan_or_manifest_is_refused(tmp_path, name):
     (tmp_path / name).unlink()
     with refused(tmp_path / name, "no such file; mend it$"):
         open_shards(tmp_path, "mend it")
+
+
+@pytest.mark.parametrize("changes", [{"spacing": [3.0, 3.0, 3.0]}, {"axis_order": [2, 1, 0]}, {"nonzero_mask": True}])
+def test_a_plan_that_the_shards_were_not_made_with_is_refused(tmp_path, changes):
+    fill(tmp_path)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with refused(path, "; mend it$"):
+        open_shards(tmp_path, "mend it")
+
+
+def test_a_plan_says_how_to_train_and_not_what_the_shards_are(tmp_path):
+    fill(tmp_path)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {"epochs": 7}}))
+    assert open_shards(tmp_path, "mend it")[0].training.epochs == 7
 
 
 def test_a_folder_that_is_being_filled_again_is_refused(tmp_path):
