@@ -117,7 +117,7 @@ class Outputs:
 
     def _write_probabilities(self, case: Case, probabilities: np.ndarray, source: NiftiImage) -> None:
         files = self.probability_files(case)
-        per_output = probabilities if len(files) > 1 else [np.moveaxis(probabilities, 0, -1)]
+        per_output = [np.moveaxis(probabilities, 0, -1)] if self.probabilities == "4d" else probabilities
         unit = 1 / np.iinfo(probabilities.dtype).max
         for path, values in zip(files, per_output, strict=True):
             raise_if_stopped()

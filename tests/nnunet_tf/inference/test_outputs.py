@@ -90,6 +90,13 @@ def test_regions_have_files_of_their_own(tmp_path):
     assert [path.name for path in files] == ["7_organ.nii.gz", "3_lesion.nii.gz"]
 
 
+def test_the_file_of_the_only_region_is_a_volume_too(tmp_path, source, prediction):
+    plan = tiny_plan(regions=(Region(name="organ", classes=(1, 2), value=7),))
+    only = Prediction(prediction.labels, prediction.probabilities[:1], None, None)
+    Outputs(tmp_path / "out", plan, "per-class").write(CASE, only, source)
+    assert nib.load(tmp_path / "out" / "probabilities" / "scan" / "7_organ.nii.gz").ndim == 3
+
+
 def test_uncertainty_is_two_maps(tmp_path, source, layout, prediction):
     outputs = Outputs(tmp_path / "out", tiny_plan(), uncertainty=True)
     assert outputs.wanted(CASE).uncertainty
