@@ -75,10 +75,11 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
     if options.bind:
         threads = bind(share.core_share, share.core_shares)
     from nnunet_tf.runtime.device import show_notices, start_tensorflow
-    from nnunet_tf.training.resume import earlier_precision
+    from nnunet_tf.training.resume import earlier_settings
 
-    earlier = earlier_precision(job) if options.resume else None
-    runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla, earlier)
+    earlier = earlier_settings(job) if options.resume else None
+    precision = earlier.precision if earlier else None
+    runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla, precision)
     from nnunet_tf.evaluation.tables import print_validation
     from nnunet_tf.training.distributed import agree_on_precision, check_same_device, join_group, loss_in_one_line
     from nnunet_tf.training.run import train
@@ -89,7 +90,9 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
             check_same_device(group, runtime.gpu)
             runtime = agree_on_precision(group, runtime)
         show_notices(runtime, group.rank)
-        job = replace(job, settings=job.settings.model_copy(update={"precision": runtime.precision}))
+        source = earlier.pretrained if earlier else options.pretrained
+        known = {"precision": runtime.precision, "pretrained": source}
+        job = replace(job, settings=job.settings.model_copy(update=known))
         summary = train(job, group, runtime, options.resume, threads)
     if group.rank == 0:
         if summary:

@@ -111,7 +111,7 @@ def test_a_model_of_all_cases_is_trained_from_another_ones_weights(base, small_d
     run_well("predict.py", "--task", base[1], "--fold", "all", "--checkpoint", "last", *places)
     assert len(list((model / "predictions").iterdir())) == 2
     again = [*base, *SHORT, "--results", tmp_path, "--overwrite"]
-    refused(run("train.py", *again, "--pretrained", tmp_path), "no trained model")
+    refused(run("train.py", *again, "--pretrained", tmp_path), "no trained model", "--pretrained")
 
 
 def test_training_stops_when_out_of_patience(base, tmp_path):

@@ -83,11 +83,11 @@ def is_fold(folder: Path) -> bool:
     return re.fullmatch(r"fold_([0-9]+|all)", folder.name) is not None
 
 
-def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME) -> Plan:
-    """Returns the plan of a trained model; raises UserError when the folder holds none, or no `weights`."""
+def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME, remedy: str = REMEDY) -> Plan:
+    """Returns the plan of a trained model; raises UserError, ending in `remedy`, when the folder has no `weights`."""
     for path in (folder, folder / weights):
         if not path.exists():
-            raise UserError(f"{path}: there is no trained model; {REMEDY}")
+            raise UserError(f"{path}: there is no trained model; {remedy}")
     return read_plan(folder, DAMAGED)
 
 

@@ -16,7 +16,7 @@ from nnunet_tf.evaluation.validation_scores import read_validation
 from nnunet_tf.inference.model_folder import fold_folders, model_folder
 from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.training.existing_model import check_model_folder, holds_model, refuse_replacing
-from nnunet_tf.training.resume import check_resume
+from nnunet_tf.training.resume import check_resume, earlier_settings
 from nnunet_tf.training.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
 
 BEGUN_NAME = ".cross_validation_begun"  # there while one that began anew is unfinished; as old as its beginning
@@ -58,6 +58,19 @@ def check_folds(jobs: Sequence[Job], resume: bool, overwrite: bool) -> None:
             check_resume(job)
         elif not begun.exists():
             refuse_replacing(job.folder)
+    if resume:
+        _refuse_other_start([job for job in jobs if _is_of_this_one(job.folder / CHECKPOINT_NAME, begun)], jobs)
+
+
+def _refuse_other_start(going_on: Sequence[Job], jobs: Sequence[Job]) -> None:
+    """Raises UserError where folds are still to begin, and would not start from the weights that the others did."""
+    for job in going_on if len(going_on) < len(jobs) else ():
+        source = earlier_settings(job).pretrained
+        if source != job.settings.pretrained:
+            raise UserError(
+                f"{job.folder}: the fold started from --pretrained {source}, and others are still to begin; give it "
+                "again"
+            )
 
 
 def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool = True) -> CrossValidation | None:

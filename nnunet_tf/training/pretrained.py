@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from data_preprocessing.errors import UserError
-from nnunet_tf.inference.model_folder import read_model_plan
+from nnunet_tf.inference.model_folder import WEIGHTS_NAME, read_model_plan
 from nnunet_tf.inference.predictor import load_network
 
 HEADS = "logits"  # how their layers' names begin
@@ -16,7 +16,8 @@ def load_pretrained(folder: str, network: keras.Model) -> None:
 
     Raises UserError, with nothing changed, when a layer is missing there or has other shapes.
     """
-    source = load_network(Path(folder), read_model_plan(Path(folder)))
+    remedy = "name the folder of one fold's model with --pretrained, such as results/task04_3d/fold_0"
+    source = load_network(Path(folder), read_model_plan(Path(folder), WEIGHTS_NAME, remedy))
     known = {layer.name: layer for layer in source.layers}
     wanted = [layer for layer in network.layers if layer.weights and not layer.name.startswith(HEADS)]
     for layer in wanted:

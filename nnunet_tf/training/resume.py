@@ -7,7 +7,6 @@ from pydantic import BaseModel
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import read_model
 from data_preprocessing.plan import read_plan
-from nnunet_tf.runtime.precision import Precision
 from nnunet_tf.training.settings import CHECKPOINT_NAME, METHOD, SETTINGS_NAME, Job, TrainingSettings
 from nnunet_tf.training.trained_cases import (
     CASES_NAME,
@@ -30,7 +29,7 @@ FREE_ON_RESUME = {
     "read_roi",
     "xla",
     "fp16_allreduce",
-    "pretrained",
+    "pretrained",  # which `differences` looks at
     "elastic",
     "method",  # which `check_resume` looks at
 }
@@ -60,7 +59,7 @@ def check_resume(job: Job) -> None:
     if not (job.folder / CHECKPOINT_NAME).is_file():
         raise UserError(f"{job.folder / CHECKPOINT_NAME}: no such file; nothing to resume, train without --resume")
     remedy = START_OVER
-    before = read_model(job.folder / SETTINGS_NAME, TrainingSettings, remedy)
+    before = earlier_settings(job)
     if not (job.folder / CASES_NAME).is_file():
         raise UserError(
             f"{job.folder}: an older version began the run and did not record its cases in {CASES_NAME}; {remedy}"
@@ -92,9 +91,9 @@ def _refuse_other_cases(job: Job, differing: list[str]) -> None:
         )
 
 
-def earlier_precision(job: Job) -> Precision | None:
-    """Returns the precision that the run in the model folder computes in, None where an older version left it out."""
-    return read_model(job.folder / SETTINGS_NAME, TrainingSettings, "train without --resume").precision
+def earlier_settings(job: Job) -> TrainingSettings:
+    """Returns the settings that the run in the model folder has gone by so far."""
+    return read_model(job.folder / SETTINGS_NAME, TrainingSettings, START_OVER)
 
 
 def differences(before: TrainingSettings, now: TrainingSettings) -> list[str]:
@@ -104,6 +103,8 @@ def differences(before: TrainingSettings, now: TrainingSettings) -> list[str]:
     follow = set().union(*(CONSEQUENCES[name] for name in names & CONSEQUENCES.keys()))
     told = [name for name in old if name in names - follow]
     lines = [f"--{option_name(name)} was {_in_words(name, old)}, is {_in_words(name, new)}" for name in told]
+    if now.pretrained not in (None, before.pretrained):  # left out, the run goes on from what it was given
+        lines.append(f"--pretrained was {before.pretrained or 'left out'}, is {now.pretrained}")
     if now.epochs < before.epochs and "network" not in names:  # which says how many where nobody does
         lines.append(f"--epochs was {before.epochs}, is {now.epochs}")
     return lines

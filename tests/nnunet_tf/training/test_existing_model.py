@@ -92,6 +92,17 @@ def test_a_cross_validation_goes_on_only_with_the_data_it_began_with(job):
         check_folds(changed, resume=True, overwrite=False)
 
 
+def test_a_cross_validation_begins_all_folds_from_the_same_weights(job):
+    begun = replace(job, settings=job.settings.model_copy(update={"pretrained": "a"}))
+    finish(jobs_of_folds(begun, CASES)[0])
+    check_folds(jobs_of_folds(begun, CASES), resume=True, overwrite=False)
+    with pytest.raises(UserError, match=r"fold_0.*--pretrained a"):
+        check_folds(jobs_of_folds(job, CASES), resume=True, overwrite=False)
+    for each in jobs_of_folds(begun, CASES):
+        finish(each)
+    check_folds(jobs_of_folds(job, CASES), resume=True, overwrite=False)
+
+
 def test_what_an_older_model_predicted_and_what_was_found_of_all_folds_is_not_taken_for_the_new_ones(job):
     finish(job)
     (job.folder.parent / "postprocessing.json").write_text("{}")

@@ -55,6 +55,10 @@ def settings(small_config):
         ("--weight-decay 0.1", "--nfolds 3", ["--nfolds was 5, is 3", "--weight-decay was 0.1, is left out"]),
         ("--epochs 5", "--epochs 4 --amp", ["--amp was off, is on", "--epochs was 5, is 4"]),
         ("--epochs 5", "--epochs 6 --xla --patience 3", []),
+        ("", "--pretrained a", ["--pretrained was left out, is a"]),
+        ("--pretrained a", "--pretrained b", ["--pretrained was a, is b"]),
+        ("--pretrained a", "--pretrained a", []),
+        ("--pretrained a", "", []),
     ],
 )
 def test_what_the_user_must_change_is_told_and_nothing_that_follows_from_it(settings, before, now, told):
