@@ -175,3 +175,22 @@ def test_where_there_is_no_number_but_0_nothing_is_scored_and_that_is_said(folde
             file.unlink()
         save(folder / "case.nii.gz", np.zeros((4, 4, 4), np.uint8))
     assert "no number but 0" in run_well("evaluate.py", *folders).out
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json", "--plot", "--overlays"])
+def test_an_output_of_the_wrong_kind_is_told_before_anything_is_scored_or_written(folders, tmp_path, option):
+    place = tmp_path / "place.png"
+    target = place / "worst" if option == "--overlays" else place
+    if option == "--overlays":
+        place.write_text("a file")
+    else:
+        place.mkdir()
+    written = tmp_path / "written.csv"
+    others = ["--csv", written] if option != "--csv" else []
+    images = ["--images", tmp_path / "imagesTs"] if option == "--overlays" else []
+    if option in ("--csv", "--json"):
+        target = target.rename(tmp_path / "place")
+    done = run("evaluate.py", *folders, *others, option, target, *images)
+    refused(done, str(place if place.exists() else target))
+    assert "Scoring" not in done.err + done.out
+    assert not written.exists()

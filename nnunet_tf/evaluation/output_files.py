@@ -40,6 +40,8 @@ def refuse_overwriting(options: argparse.Namespace) -> None:
         target = getattr(options, name)
         if target:
             inputs.refuse_file(f"--{name}", target)
+            if target.is_dir():
+                raise UserError(f"--{name} {target}: is a folder; name a file")
             other = targets.setdefault(target.resolve(), name)
             if other != name:
                 raise UserError(f"--{other} and --{name} both name {target}; give each its own file")
@@ -56,6 +58,8 @@ def make_folders(options: argparse.Namespace) -> None:
     for name in FILES:
         if getattr(options, name):
             make_folder(getattr(options, name).parent)
+    if options.overlays:
+        make_folder(options.overlays)
 
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
