@@ -193,8 +193,8 @@ def open_shards(folder: Path, remedy: str) -> tuple[Plan, Manifest]:
     for name, record in manifest.files.items():
         if not _all_there(folder, {name: record}):
             raise UserError(f"{folder / name}: missing or of the wrong size; {remedy}")
-    record = read_model(record_path(folder, manifest.cases[0]), CaseRecord, remedy)
-    if record.key != shard_key(plan, manifest.shard_type):
+    case = read_model(record_path(folder, manifest.cases[0]), CaseRecord, remedy)
+    if case.key != shard_key(plan, manifest.shard_type):
         raise UserError(f"{folder / PLAN_NAME}: was changed since the shards were made, or is not theirs; {remedy}")
     return plan, manifest
 

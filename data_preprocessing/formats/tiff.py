@@ -68,7 +68,7 @@ def read(path: Path, as_label: bool) -> Stored:
         else:
             planes = _decoded(path, tiff)
         if tiff.is_indexed:
-            if not all(np.array_equal(each.colormap, page.colormap) for each in tiff.pages):
+            if not all(np.array_equal(np.asarray(each.colormap), np.asarray(page.colormap)) for each in tiff.pages):
                 raise unusable(path, Row.UNREADABLE, "its pages have palettes of their own", "save its pages as RGB")
             planes = colour_of_indices(page, planes[..., 0])
         voxels = _arranged(planes, tiff.layout).transpose(2, 1, 0, 3)
