@@ -130,6 +130,8 @@ def append_report(path: Path, report: Report) -> None:
 def check_appendable(path: Path) -> None:
     """Makes the folder of a file of reports; raises UserError where the file is there and holds something else."""
     make_folder(path.parent)
+    if path.is_dir():
+        raise UserError(f"--json {path}: is a folder; name a file")
     try:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         others = [line for line in lines if line.strip() and "result" not in json.loads(line)]

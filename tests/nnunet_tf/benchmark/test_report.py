@@ -68,6 +68,8 @@ def test_reports_are_not_added_to_a_file_of_another_kind(tmp_path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError):
         check_appendable(path)
+    with pytest.raises(UserError):
+        check_appendable(tmp_path)
     check_appendable(tmp_path / "new" / "reports.json")
     append_report(tmp_path / "new" / "reports.json", make_report(1.0))
     check_appendable(tmp_path / "new" / "reports.json")
