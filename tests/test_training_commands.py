@@ -157,6 +157,6 @@ def test_a_run_on_hosts_that_is_refused_leaves_no_folder_behind(base, tmp_path, 
 
 def test_where_only_the_other_shards_are_there_they_are_pointed_at(tmp_path):
     (tmp_path / "task20_2d").mkdir()
-    options = argparse.Namespace(task="20", dim=3, shards=tmp_path)
+    options = argparse.Namespace(task="20", dim=3, shards=tmp_path, resume=False, overwrite=False)
     with pytest.raises(UserError, match="use --dim 2, whose shards are there, or run: "):
         make_job(options)

@@ -276,7 +276,7 @@ def test_the_scores_of_best_and_last_epoch_are_those_of_their_weights(tmp_path, 
     before_epoch(monkeypatch, 0, call_everything_an_organ)
     before_epoch(monkeypatch, 1, call_half_an_organ)
     monkeypatch.setattr("nnunet_tf.training.run.Board.write", lambda *arguments: None)  # these shards have no records
-    monkeypatch.setattr("nnunet_tf.training.run.best_epoch", lambda history: Best(0, 1.0, 1.0))
+    monkeypatch.setattr("nnunet_tf.training.run.best_epoch", lambda history: Best(0, 1.0, len(history) - 1, 1.0))
     for epochs in (2, 3):  # the second goes on, and finds the best in the file
         returned = run(replace(job, settings=job.settings.model_copy(update={"epochs": epochs})), resume=epochs == 3)
         written = read_validation(job.folder, "train again")
