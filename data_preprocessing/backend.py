@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from data_preprocessing.blas import one_thread
-from data_preprocessing.memory import free_memory
+from data_preprocessing.free_memory import free_memory
 from data_preprocessing.scheduler import Job, Outcome, Result, run_jobs, worth_processes
 
 

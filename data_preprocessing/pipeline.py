@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from data_preprocessing.backend import Backend
-from data_preprocessing.checks.finding import refuse
-from data_preprocessing.checks.voxels import check_declared, label_numbers
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
 from data_preprocessing.files import file_record, make_folder, refuse_clashing_names
@@ -20,7 +18,6 @@ from data_preprocessing.prepare import (
     estimate_memory,
     place,
     prepare_label,
-    read_case,
     resample_prepared,
 )
 from data_preprocessing.scheduler import Job, Outcome, count_failed
@@ -35,9 +32,8 @@ from data_preprocessing.shards import (
     write_case,
 )
 from data_preprocessing.task import TaskConfig
-from data_preprocessing.volume_io import Volume, read_label
+from data_preprocessing.training_case import read_training_case, source_files
 
-LONGEST_TABLE = 2**20  # label numbers past this (of atlases) are searched, not looked up
 LIBRARIES = ("numpy", "scipy", "nibabel")  # their versions are recorded with the shards
 
 
@@ -153,43 +149,6 @@ def preprocess_case(
     return write_case(folder, image, label, record, shard_type, seed=zlib.crc32(case.name.encode()))
 
 
-def read_training_case(case: Case, dataset: Dataset, trust_grid: bool = False) -> tuple[Volume, np.ndarray]:
-    """Returns the image of a training case and its class indices `(z, y, x)` on the same grid.
-
-    What `--verify` runs for every case too. Raises UserError when image or label cannot be used.
-    """
-    if case.label is None:
-        raise UserError(f"case {case.name}: has no label; training cases need one")
-    volume = read_case(case, dataset)
-    return volume, class_indices(read_label(case.label, volume, trust_grid), dataset.labels, case.label)
-
-
-def source_files(case: Case, folder: Path) -> dict[str, Path]:
-    """Returns the files of a case by their paths below the data set's `folder`, or their full paths where they lie
-    elsewhere. It does not matter from where `folder` is named."""
-    home = folder.absolute()
-    full = {path.absolute(): path for path in case.files}
-    return {str(path.relative_to(home) if path.is_relative_to(home) else path): given for path, given in full.items()}
-
-
 def _class_voxels(label: np.ndarray, classes: int) -> list[int]:
     # Plane by plane: bincount makes eight bytes of each voxel it is given.
     return np.sum([np.bincount(plane.reshape(-1), minlength=classes) for plane in label], axis=0).tolist()
-
-
-def class_indices(labels: np.ndarray, names: dict[int, str], path: Path) -> np.ndarray:
-    """Returns the class index of each label number, uint8 (uint16 past 255 classes), by its place in `names`.
-
-    Raises UserError naming `path` for a number that `names` does not declare.
-    """
-    present = label_numbers(labels)
-    refuse(path, *check_declared(present, names))
-    highest = max(present)
-    dtype = np.uint8 if len(names) <= 256 else np.uint16
-    if highest > LONGEST_TABLE:
-        return np.stack([np.searchsorted(list(names), plane).astype(dtype) for plane in labels])
-    table = np.zeros(highest + 1, dtype)
-    for index, number in enumerate(names):
-        if number < len(table):
-            table[number] = index
-    return table[labels]

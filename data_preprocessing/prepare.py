@@ -2,21 +2,18 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
+from data_preprocessing.dataset import Case
 from data_preprocessing.image_file import read_header
 from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES
 from data_preprocessing.normalize import normalize
 from data_preprocessing.orientation import is_usable, spacing_zyx
 from data_preprocessing.plan import Plan
 from data_preprocessing.resample import resample_image, resample_label, resampled_shape
-from data_preprocessing.volume_io import Volume, read_image
-from data_preprocessing.wording import counted
+from data_preprocessing.volume_io import Volume
 
 COPIES = 4  # the peak of a case, in float32 volumes of the larger of its two sizes: docs/preprocessing.md
 
@@ -31,24 +28,6 @@ class Placement:
     cropped_shape: tuple[int, ...]
     prepared_shape: tuple[int, ...]
     prepared_spacing: tuple[float, ...]
-
-
-def read_case(case: Case, plan: Plan | Dataset) -> Volume:
-    """Returns the image of a case; raises UserError when a file is damaged or its channels are not the plan's, or the
-    data set's."""
-    volume = read_image(case.images, channels=len(plan.channels))
-    check_channels(case.images[0], volume.array.shape[3], plan)
-    return volume
-
-
-def check_channels(path: Path, channels: int, plan: Plan | Dataset) -> None:
-    """Raises UserError, naming `path`, for another number of channels than the plan's, or the data set's."""
-    if channels != len(plan.channels):
-        name = plan.dataset if isinstance(plan, Plan) else plan.folder.name
-        raise UserError(
-            f"{path}: {counted(channels, 'channel')} where {name} has "
-            f"{len(plan.channels)} ({', '.join(plan.channels)}); give an image with those channels"
-        )
 
 
 def place(volume: Volume, plan: Plan) -> Placement:

@@ -6,7 +6,7 @@ from data_preprocessing.checks.case import CaseReport, Expected, check_case
 from data_preprocessing.checks.finding import Finding, Row, Unusable, error
 from data_preprocessing.dataset import Case, Dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import read_training_case, source_files
+from data_preprocessing.training_case import read_training_case, source_files
 
 
 def read_and_check_case(case: Case, expected: Expected, dataset: Dataset) -> CaseReport:

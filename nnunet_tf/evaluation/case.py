@@ -13,7 +13,7 @@ from data_preprocessing.errors import UserError
 from data_preprocessing.image_file import load_image
 from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.orientation import spacing_zyx
-from data_preprocessing.pipeline import class_indices
+from data_preprocessing.training_case import class_indices
 from data_preprocessing.volume_io import file_grid, numbers_on
 from nnunet_tf.evaluation.dice import dice, histogram_counts, joint_histogram
 from nnunet_tf.evaluation.options import ScoringOptions

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.memory import free_memory
+from data_preprocessing.free_memory import free_memory
 from data_preprocessing.plan import Plan
 from data_preprocessing.prepare import Placement, place, prepare_image
 from data_preprocessing.resample import LINEAR, PlaneResampler, interpolation_orders

@@ -22,7 +22,8 @@ from data_preprocessing.formats.table import is_picture
 from data_preprocessing.image_file import read_header
 from data_preprocessing.nifti_file import NiftiImage, spatial_shape
 from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import check_channels, estimate_memory
+from data_preprocessing.prepare import estimate_memory
+from data_preprocessing.training_case import check_channels
 from data_preprocessing.volume_io import Volume, read_image, volume_of
 
 GIB = 2**30
@@ -40,7 +41,8 @@ def check_headers(cases: Sequence[Case], plan: Plan) -> None:
         headers = [read_header(path) for path in case.images]
         shapes = [header.get_data_shape() for header in headers if header is not None]
         if len(shapes) == len(case.images):
-            check_channels(case.images[0], sum(math.prod(shape[3:]) for shape in shapes), plan)
+            channels = sum(math.prod(shape[3:]) for shape in shapes)
+            check_channels(case.images[0], channels, plan.channels, plan.dataset)
 
 
 def part_of(cases: Sequence[Case], part: int, parts: int) -> list[Case]:
@@ -79,7 +81,7 @@ def scan_of(image: NiftiImage, plans: Sequence[Plan], name: str = "image") -> Vo
 
 def _checked(volume: Volume, paths: Sequence[Path], plans: Sequence[Plan]) -> Volume:
     plan, shape = plans[0], spatial_shape(volume.source)
-    check_channels(paths[0], volume.array.shape[3], plan)
+    check_channels(paths[0], volume.array.shape[3], plan.channels, plan.dataset)
     findings = list(volume.findings)
     for found in check_slices(shape, max(plan.dim for plan in plans)):
         findings.append(warning(found.row, found.problem, "a 2D network suits it better").at(paths[0]))

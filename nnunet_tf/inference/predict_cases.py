@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data_preprocessing.checks.finding import Finding
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import free_memory
+from data_preprocessing.free_memory import free_memory
 from data_preprocessing.nifti_file import NiftiImage
 from data_preprocessing.plan import Plan
 from data_preprocessing.volume_io import Volume

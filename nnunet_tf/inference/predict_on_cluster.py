@@ -10,7 +10,7 @@ from data_preprocessing.backend import Backend
 from data_preprocessing.checks.finding import Finding
 from data_preprocessing.dataset import Case
 from data_preprocessing.errors import UserError
-from data_preprocessing.memory import free_memory
+from data_preprocessing.free_memory import free_memory
 from data_preprocessing.plan import Plan
 from data_preprocessing.scheduler import Job, Outcome
 from nnunet_tf.choices import FoldName

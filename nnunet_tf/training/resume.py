@@ -10,7 +10,6 @@ from data_preprocessing.plan import read_plan
 from nnunet_tf.training.settings import CHECKPOINT_NAME, METHOD, SETTINGS_NAME, Job, TrainingSettings
 from nnunet_tf.training.trained_cases import (
     CASES_NAME,
-    TrainedCases,
     added_and_removed,
     changed,
     moved,
@@ -64,7 +63,7 @@ def check_resume(job: Job) -> None:
         raise UserError(
             f"{job.folder}: an older version began the run and did not record its cases in {CASES_NAME}; {remedy}"
         )
-    cases_before, cases_now = read_trained_cases(job.folder, remedy), TrainedCases.of_job(job)
+    cases_before, cases_now = read_trained_cases(job.folder, remedy), job.cases
     # First: in another data set the config's open numbers and the folds are others, too.
     _refuse_other_cases(job, added_and_removed(cases_before, cases_now))
     if read_plan(job.folder, remedy).config_hash != job.plan.config_hash:

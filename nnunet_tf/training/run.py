@@ -60,7 +60,7 @@ class Run:
         self.first_epoch = load_checkpoint(job.folder, self.model.state) if resume else 0
         if job.settings.pretrained and not resume:
             self.model.load_pretrained(job.settings.pretrained)
-            learnt = validated_though_learnt(Path(job.settings.pretrained), job)
+            learnt = validated_though_learnt(Path(job.settings.pretrained), job.plan.dataset, job.cases)
             if learnt and group.rank == 0:
                 print(
                     f"warning: --pretrained {job.settings.pretrained}: has learned from validation cases of this fold "

@@ -17,6 +17,7 @@ from nnunet_tf.data.settings import BatchSettings
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.runtime.precision import Precision
 from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
+from nnunet_tf.training.trained_cases import TrainedCases
 
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"
@@ -97,6 +98,11 @@ class Job:
     fold: Fold
     settings: TrainingSettings
     checksums: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cases(self) -> TrainedCases:
+        """The cases of the run, as its model folder keeps them."""
+        return TrainedCases.of_fold(self.fold, self.checksums)
 
 
 def write_settings(folder: Path, settings: TrainingSettings) -> None:

@@ -1,13 +1,13 @@
 """`cases.json`: which cases a model has learned from and was validated on, kept in its folder with their checksums."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
 from data_preprocessing.files import read_model, write_model
 from data_preprocessing.plan import read_plan
 from data_preprocessing.task import Strict
-from nnunet_tf.training.settings import Job
+from nnunet_tf.data.folds import Fold
 
 CASES_NAME = "cases.json"
 MOST_NAMED = 5  # cases in one message
@@ -21,10 +21,10 @@ class TrainedCases(Strict):
     validation: dict[str, str]
 
     @classmethod
-    def of_job(cls, job: Job) -> Self:
-        """Returns the cases of a run that is about to begin or to go on."""
+    def of_fold(cls, fold: Fold, checksums: Mapping[str, str]) -> Self:
+        """Returns the cases of a fold, with the checksums of those that have one."""
         training, validation = (
-            {name: job.checksums.get(name, "") for name in names} for names in (job.fold.training, job.fold.validation)
+            {name: checksums.get(name, "") for name in names} for names in (fold.training, fold.validation)
         )
         return cls(training=training, validation=validation)
 
@@ -39,23 +39,23 @@ def read_trained_cases(folder: Path, remedy: str) -> TrainedCases:
     return read_model(folder / CASES_NAME, TrainedCases, remedy)
 
 
-def write_trained_cases(job: Job) -> None:
+def write_trained_cases(folder: Path, cases: TrainedCases) -> None:
     """Writes the cases of a run into its model folder, atomically."""
-    write_model(job.folder / CASES_NAME, TrainedCases.of_job(job))
+    write_model(folder / CASES_NAME, cases)
 
 
-def validated_though_learnt(model: Path, job: Job) -> list[str]:
+def validated_though_learnt(model: Path, dataset: str, cases: TrainedCases) -> list[str]:
     """Returns the validation cases of a run that the model it starts from has learned from, as far as that is known.
 
-    Cases of one name are taken for the same where both are of one data set, and those of equal shards anywhere.
+    Cases of one name are taken for the same where `dataset` is that of the model, and those of equal shards anywhere.
     """
     if not (model / CASES_NAME).is_file():
         return []
     remedy = f"copy the model again, or leave out --pretrained {model}"
     learnt, plan = read_trained_cases(model, remedy).training, read_plan(model, remedy)
-    same = plan.dataset == job.plan.dataset
+    same = plan.dataset == dataset
     sums = set(learnt.values()) - {""}
-    return [name for name in job.fold.validation if (same and name in learnt) or job.checksums.get(name) in sums]
+    return [name for name, checksum in cases.validation.items() if (same and name in learnt) or checksum in sums]
 
 
 def added_and_removed(before: TrainedCases, now: TrainedCases) -> list[str]:

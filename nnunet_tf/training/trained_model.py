@@ -99,7 +99,7 @@ class TrainedModel:
         write_plan(folder, self.job.plan)
         write_model(folder / NETWORK_NAME, self.job.settings.network)
         write_settings(folder, self.job.settings)
-        write_trained_cases(self.job)
+        write_trained_cases(self.job.folder, self.job.cases)
         self._save_weights(folder / LAST_WEIGHTS_NAME)
         if best:
             self._save_weights(folder / WEIGHTS_NAME)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_preprocessing.checks.finding import Row
-from data_preprocessing.pipeline import class_indices
+from data_preprocessing.training_case import class_indices
 from data_preprocessing.volume_io import load_label
 
 from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, with_value, write_sample

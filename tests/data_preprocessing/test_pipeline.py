@@ -10,7 +10,7 @@ from data_preprocessing import pipeline
 from data_preprocessing.backend import Processes
 from data_preprocessing.dataset import load_dataset
 from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import class_indices, preprocess, preprocess_case
+from data_preprocessing.pipeline import preprocess, preprocess_case
 from data_preprocessing.plan import make_plan
 from data_preprocessing.shards import (
     MANIFEST_NAME,
@@ -19,6 +19,7 @@ from data_preprocessing.shards import (
     label_path,
     open_shards,
 )
+from data_preprocessing.training_case import class_indices
 
 from .samples import make_config, refused, save, write_tiny_dataset
 

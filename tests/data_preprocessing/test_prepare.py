@@ -5,8 +5,9 @@ from skimage.transform import resize
 
 from data_preprocessing.dataset import Case
 from data_preprocessing.plan import make_plan
-from data_preprocessing.prepare import cropped_view, place, prepare_image, prepare_label, read_case
+from data_preprocessing.prepare import cropped_view, place, prepare_image, prepare_label
 from data_preprocessing.task import CTIntensities
+from data_preprocessing.training_case import read_case
 from data_preprocessing.volume_io import Volume
 
 from .samples import make_config, make_dataset, refused, save
@@ -173,10 +174,10 @@ def test_another_channel_count_than_the_plan_is_refused(tmp_path, files, axes):
     paths = tuple(save(tmp_path / f"case_000{n}.nii.gz", np.ones(shape, np.int16)) for n in range(files))
     count = max(files, axes)
     with refused(paths[0], rf"{count} channels? where Task91_Tiny has 2 \(T2, ADC\)"):
-        read_case(Case("case", paths), plan)
+        read_case(Case("case", paths), plan.channels, plan.dataset)
 
 
 def test_a_case_of_the_right_channels_is_read(tmp_path):
     paths = tuple(save(tmp_path / f"case_000{n}.nii.gz", np.full((4, 5, 6), n + 1, np.int16)) for n in range(2))
-    volume = read_case(Case("case", paths), plan_of(channels=("T2", "ADC")))
+    volume = read_case(Case("case", paths), ("T2", "ADC"), "phantom")
     assert volume.array.shape == (6, 5, 4, 2)

@@ -34,7 +34,7 @@ def finish(job, names=MODEL_FILES):
     job.folder.mkdir(parents=True, exist_ok=True)
     write_plan(job.folder, job.plan)
     write_settings(job.folder, job.settings)
-    write_trained_cases(job)
+    write_trained_cases(job.folder, job.cases)
     for name in names:
         (job.folder / name).write_bytes(b"")
 

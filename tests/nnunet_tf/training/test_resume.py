@@ -86,7 +86,7 @@ def begun(tmp_path):
     )
     write_plan(job.folder, job.plan)
     write_settings(job.folder, job.settings)
-    write_trained_cases(job)
+    write_trained_cases(job.folder, job.cases)
     (job.folder / "checkpoint.npz").write_bytes(b"")
     return job
 
@@ -148,7 +148,7 @@ def test_validation_cases_that_a_pretrained_model_has_learnt_are_known(begun, da
         checksums=dict(begun.checksums) | {"d": checksum_of_d},
     )
     write_plan(source.folder, source.plan)
-    write_trained_cases(source)
-    assert validated_though_learnt(source.folder, begun) == learnt
+    write_trained_cases(source.folder, source.cases)
+    assert validated_though_learnt(source.folder, begun.plan.dataset, begun.cases) == learnt
     (source.folder / "cases.json").unlink()
-    assert validated_though_learnt(source.folder, begun) == []
+    assert validated_though_learnt(source.folder, begun.plan.dataset, begun.cases) == []
