@@ -4,12 +4,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from data_preprocessing.script import user_path
+from data_preprocessing.common.script import user_path
 from nnunet_tf.benchmark.options import CHANNELS, CLASSES, add_benchmark_options
 from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
 
 if TYPE_CHECKING:
-    from data_preprocessing.plan import Plan
+    from data_preprocessing.planning.plan import Plan
     from nnunet_tf.benchmark.report import Report
     from nnunet_tf.benchmark.subject import ShardFolder
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 def find_subject(options: argparse.Namespace) -> tuple["Plan", "ShardFolder | None"]:
     """Returns the plan to measure and, where real data are asked for, their shards; raises UserError where none fit."""
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.task import load_task
     from nnunet_tf.benchmark.subject import open_shard_folder, resized, synthetic_plan
 
     config = load_task(options.task)
@@ -57,8 +57,8 @@ def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | No
 
     Raises UserError where the machine has not what is asked for.
     """
+    from nnunet_tf.launch.horovod.workers import Launch, check_devices, start
     from nnunet_tf.launch.ranks import local_rank, refuse_other_launcher, started_by_launcher
-    from nnunet_tf.launch.workers import Launch, check_devices, start
 
     refuse_other_launcher()
     if options.gpus > 1 and not started_by_launcher():

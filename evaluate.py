@@ -4,9 +4,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from data_preprocessing.script import user_path
-from data_preprocessing.wording import counted
-from nnunet_tf.evaluation.options import TOLERANCE_MM, WORST
+from data_preprocessing.common.script import user_path
+from data_preprocessing.common.text import counted
+from nnunet_tf.evaluation.scoring.options import TOLERANCE_MM, WORST
 from nnunet_tf.runtime.command_line import (
     CommandParser,
     non_negative_float,
@@ -15,8 +15,8 @@ from nnunet_tf.runtime.command_line import (
 )
 
 if TYPE_CHECKING:
-    from data_preprocessing.backend import Backend
-    from nnunet_tf.evaluation.summary import Evaluation, Failure
+    from data_preprocessing.jobs.backend import Backend
+    from nnunet_tf.evaluation.summaries.summary import Evaluation, Failure
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     parser.check_backend(options)
     _check(parser, options)
-    from nnunet_tf.evaluation.output_files import refuse_overwriting
+    from nnunet_tf.evaluation.reports.output_files import refuse_overwriting
 
     refuse_overwriting(options)
     if options.cross_validation:
@@ -82,11 +82,11 @@ def main() -> None:
 
 def score(options: argparse.Namespace, backend: "Backend") -> None:
     """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
-    from nnunet_tf.evaluation.evaluate import evaluate
-    from nnunet_tf.evaluation.options import ScoringOptions
-    from nnunet_tf.evaluation.output_files import make_folders
-    from nnunet_tf.evaluation.pictures import check_images
-    from nnunet_tf.evaluation.tables import print_evaluation
+    from nnunet_tf.evaluation.reports.output_files import make_folders
+    from nnunet_tf.evaluation.reports.tables import print_evaluation
+    from nnunet_tf.evaluation.reports.worst_cases import check_images
+    from nnunet_tf.evaluation.scoring.folder import evaluate
+    from nnunet_tf.evaluation.scoring.options import ScoringOptions
     from nnunet_tf.runtime.progress import track
 
     if options.overlays:
@@ -113,8 +113,8 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
 
 def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") -> "dict[str, Failure]":
     """Draws the worst cases; returns those that failed, and why."""
-    from nnunet_tf.evaluation.jobs import failures_of
-    from nnunet_tf.evaluation.pictures import Folders, save_overlays
+    from nnunet_tf.evaluation.reports.worst_cases import Folders, save_overlays
+    from nnunet_tf.evaluation.scoring.jobs import failures_of
     from nnunet_tf.runtime.progress import track
 
     folders = Folders(options.predictions, options.labels, options.images)
@@ -127,9 +127,9 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
 
 def pool(options: argparse.Namespace) -> None:
     """Prints the validation scores of all folds as one table, and one of the folds."""
-    from nnunet_tf.evaluation.folds import pool_folds
-    from nnunet_tf.evaluation.output_files import make_folders
-    from nnunet_tf.evaluation.tables import print_evaluation, print_folds
+    from nnunet_tf.evaluation.reports.output_files import make_folders
+    from nnunet_tf.evaluation.reports.tables import print_evaluation, print_folds
+    from nnunet_tf.evaluation.summaries.folds import pool_folds
 
     make_folders(options)
     result = pool_folds(options.cross_validation, options.worst)
@@ -143,10 +143,10 @@ def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
 
     Exits with status 1 or 2 when cases failed.
     """
-    from data_preprocessing.files import write_model
+    from data_preprocessing.common.files import write_model
     from nnunet_tf.evaluation.detection import detect
-    from nnunet_tf.evaluation.output_files import make_folders
-    from nnunet_tf.evaluation.tables import print_detection
+    from nnunet_tf.evaluation.reports.output_files import make_folders
+    from nnunet_tf.evaluation.reports.tables import print_detection
     from nnunet_tf.runtime.progress import track
 
     make_folders(options)
@@ -161,11 +161,11 @@ def tell_defects(options: argparse.Namespace, backend: "Backend") -> None:
 
 def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> None:
     """Decides on validation cases which components the model's predictions keep, and saves that in its folder."""
-    from data_preprocessing.errors import UserError
+    from data_preprocessing.common.errors import UserError
     from nnunet_tf.evaluation.find_postprocessing import find_postprocessing
-    from nnunet_tf.evaluation.structures import comparable_names
-    from nnunet_tf.inference.model_folder import open_models
-    from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, write_postprocessing
+    from nnunet_tf.evaluation.scoring.structures import comparable_names
+    from nnunet_tf.inference.models.folder import open_models
+    from nnunet_tf.inference.postprocessing.settings import POSTPROCESSING_NAME, write_postprocessing
 
     if options.model.is_file():
         raise UserError(f"{options.model}: is a file; name the model's folder with --model, and package that again")
@@ -183,8 +183,8 @@ def decide_postprocessing(options: argparse.Namespace, backend: "Backend") -> No
 
 def _check(parser: CommandParser, options: argparse.Namespace) -> None:
     """Refuses options that do not go together."""
-    from data_preprocessing.formats.table import is_image
-    from nnunet_tf.evaluation.output_files import refuse_among_images
+    from data_preprocessing.images.formats.registry import is_image
+    from nnunet_tf.evaluation.reports.output_files import refuse_among_images
 
     if options.plot and options.plot.suffix.lower() != ".png":
         parser.error(f"--plot {options.plot}: is to be a PNG file; end its name in .png")
@@ -238,7 +238,7 @@ def _end_where_failed(failed: "dict[str, Failure]") -> None:
 
 def _warn_of_grids(options: argparse.Namespace) -> None:
     """Says which cases --trust-grid has concerned."""
-    from nnunet_tf.evaluation.evaluate import on_other_grids
+    from nnunet_tf.evaluation.scoring.folder import on_other_grids
 
     names = on_other_grids(options.predictions, options.labels) if options.trust_grid else []
     if names:
@@ -247,15 +247,15 @@ def _warn_of_grids(options: argparse.Namespace) -> None:
 
 
 def _write(options: argparse.Namespace, result: "Evaluation") -> None:
-    from data_preprocessing.files import write_model
-    from nnunet_tf.evaluation.csv_file import write_csv
+    from data_preprocessing.common.files import write_model
+    from nnunet_tf.evaluation.reports.csv_file import write_csv
 
     if options.csv:
         write_csv(options.csv, result.scores)
     if options.json:
         write_model(options.json, result)
     if options.plot:
-        from nnunet_tf.evaluation.box_plot import save_box_plot
+        from nnunet_tf.evaluation.reports.box_plot import save_box_plot
 
         save_box_plot(options.plot, result)
 

@@ -6,15 +6,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_preprocessing.script import user_path
-from data_preprocessing.wording import counted
+from data_preprocessing.common.script import user_path
+from data_preprocessing.common.text import counted
 from nnunet_tf.choices import FoldName
 from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
 
 if TYPE_CHECKING:
-    from data_preprocessing.dataset import Case
-    from nnunet_tf.inference.model_folder import ModelFiles
-    from nnunet_tf.inference.outputs import Outputs
+    from data_preprocessing.dataset.dataset import Case
+    from nnunet_tf.inference.cases.outputs import Outputs
+    from nnunet_tf.inference.models.folder import ModelFiles
 
 
 def main() -> None:
@@ -33,13 +33,13 @@ def main() -> None:
         from nnunet_tf.runtime.dimensions import set_dim
 
         set_dim(options)
-    from data_preprocessing.errors import UserError
-    from data_preprocessing.scan_names import numbered_as_channels
-    from data_preprocessing.scans import find_images
-    from nnunet_tf.inference.inputs import check_headers, part_of
-    from nnunet_tf.inference.model_folder import PREDICTIONS_NAME
-    from nnunet_tf.inference.models import gather
-    from nnunet_tf.inference.outputs import Outputs, check_output
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.dataset.scan_names import numbered_as_channels
+    from data_preprocessing.dataset.scans import find_images
+    from nnunet_tf.inference.cases.outputs import Outputs, check_output
+    from nnunet_tf.inference.models.folder import PREDICTIONS_NAME
+    from nnunet_tf.inference.models.grouping import gather
+    from nnunet_tf.inference.volume.inputs import check_headers, part_of
 
     paths, folds = _sources(options)
     models = gather(paths, folds, options.checkpoint)
@@ -142,7 +142,7 @@ def _predict(
     options: argparse.Namespace, models: "list[ModelFiles]", cases: "list[Case]", outputs: "Outputs"
 ) -> list[str]:
     """Returns why cases failed, a line each."""
-    from nnunet_tf.inference.predict_cases import predict_cases
+    from nnunet_tf.inference.cases.local import predict_cases
     from nnunet_tf.inference.predictor import Predictor
 
     predictor = Predictor(
@@ -169,8 +169,8 @@ def _predict_on_cluster(
     from dataclasses import replace
     from uuid import uuid4
 
-    from nnunet_tf.inference.models import common_postprocessing, configurations, learnt_flips
-    from nnunet_tf.inference.predict_on_cluster import PredictorOptions, predict_on_cluster
+    from nnunet_tf.inference.cases.cluster import PredictorOptions, predict_on_cluster
+    from nnunet_tf.inference.models.grouping import common_postprocessing, configurations, learnt_flips
     from nnunet_tf.runtime.backend import chosen_backend
 
     paths, folds = _sources(options)
@@ -204,9 +204,9 @@ def _stopped(stopped: KeyboardInterrupt, outputs: "Outputs") -> KeyboardInterrup
 
 def _sources(options: argparse.Namespace) -> tuple[list[Path], list[FoldName] | None]:
     """Where the models asked for lie, and which folds of them."""
-    from data_preprocessing.plan import folder_name
-    from data_preprocessing.task import load_task
-    from nnunet_tf.inference.model_folder import model_folder
+    from data_preprocessing.common.task import load_task
+    from data_preprocessing.planning.plan import folder_name
+    from nnunet_tf.inference.models.folder import model_folder
 
     if options.model:
         return options.model, options.fold

@@ -6,18 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from data_preprocessing.defaults import Encoder
-from data_preprocessing.script import user_path
-from data_preprocessing.wording import counted
+from data_preprocessing.common.defaults import Encoder
+from data_preprocessing.common.script import user_path
+from data_preprocessing.common.text import counted
 from nnunet_tf.runtime.command_line import CommandParser, positive_float, run
 
 if TYPE_CHECKING:
-    from data_preprocessing.backend import Backend
-    from data_preprocessing.checks.finding import Finding
-    from data_preprocessing.dataset import Dataset
-    from data_preprocessing.fingerprint import Fingerprint
-    from data_preprocessing.plan import Plan
-    from data_preprocessing.task import TaskConfig
+    from data_preprocessing.common.task import TaskConfig
+    from data_preprocessing.dataset.dataset import Dataset
+    from data_preprocessing.images.checks.finding import Finding
+    from data_preprocessing.jobs.backend import Backend
+    from data_preprocessing.planning.fingerprint import Fingerprint
+    from data_preprocessing.planning.plan import Plan
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     if not options.plan:
         parser.refuse_given(("encoder", "gpu_memory"), "belongs to --plan")
     if options.from_nnunet and not options.plan and options.task == parser.get_default("task"):
-        from data_preprocessing.planner import task_number
+        from data_preprocessing.planning.planner import task_number
 
         options.task = task_number(options.from_nnunet.name)
     if not options.plan and not (options.verify and options.from_nnunet):  # which may have no config yet
@@ -80,10 +80,10 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
 
     Raises UserError if it cannot.
     """
-    from data_preprocessing.checks.dataset import check_dataset
-    from data_preprocessing.checks.finding import Unusable, worst_first
-    from data_preprocessing.checks.table import findings_json, findings_table
-    from data_preprocessing.errors import UserError
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.dataset.verify import check_dataset
+    from data_preprocessing.dataset.verify_report import findings_json, findings_table
+    from data_preprocessing.images.checks.finding import Unusable, worst_first
     from nnunet_tf.runtime.console import wide_console
     from nnunet_tf.runtime.progress import track
 
@@ -114,11 +114,11 @@ def check(options: argparse.Namespace, name: str, backend: "Backend") -> bool:
 
 def _check_config(options: argparse.Namespace, backend: "Backend") -> "list[Finding]":
     """What keeps the config from being used for the data set, as making the plan tells it; nothing is written."""
-    from data_preprocessing.checks.reading import finding_of
-    from data_preprocessing.errors import UserError
-    from data_preprocessing.open_dataset import open_dataset
-    from data_preprocessing.plan import make_plan, needs_fingerprint
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.common.task import load_task
+    from data_preprocessing.dataset.open_dataset import open_dataset
+    from data_preprocessing.dataset.verify_reading import finding_of
+    from data_preprocessing.planning.plan import make_plan, needs_fingerprint
 
     config = load_task(options.task)
     dataset = open_dataset(_data(options), config.dataset)
@@ -133,10 +133,10 @@ def _check_config(options: argparse.Namespace, backend: "Backend") -> "list[Find
 
 def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     """Writes `configs/taskNN.yaml` for a data set nobody configured."""
-    from data_preprocessing.open_dataset import open_dataset
-    from data_preprocessing.planned_yaml import refuse_existing, write_config
-    from data_preprocessing.planner import plan_config, task_number
-    from data_preprocessing.task import CONFIG_FOLDER
+    from data_preprocessing.common.task import CONFIG_FOLDER
+    from data_preprocessing.dataset.open_dataset import open_dataset
+    from data_preprocessing.planning.config_writer import refuse_existing, write_config
+    from data_preprocessing.planning.planner import plan_config, task_number
 
     name = options.from_nnunet.name if options.from_nnunet else options.task
     number = task_number(name)
@@ -153,13 +153,13 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
 
 def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
     """Makes the shards of one task and says what came of it; exits with status 1 when cases failed."""
-    from data_preprocessing.errors import UserError
-    from data_preprocessing.inputs_kept import Inputs
-    from data_preprocessing.open_dataset import open_dataset
-    from data_preprocessing.pipeline import preprocess
-    from data_preprocessing.plan import folder_name
-    from data_preprocessing.report import save_sheet, summary_table
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.common.inputs_kept import Inputs
+    from data_preprocessing.common.task import load_task
+    from data_preprocessing.dataset.open_dataset import open_dataset
+    from data_preprocessing.planning.plan import folder_name
+    from data_preprocessing.shards.pipeline import preprocess
+    from data_preprocessing.shards.report import save_sheet, summary_table
     from nnunet_tf.runtime.console import wide_console
     from nnunet_tf.runtime.progress import track
 
@@ -199,7 +199,7 @@ def preprocess_task(options: argparse.Namespace, backend: "Backend") -> None:
 
 def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset", backend: "Backend") -> "Plan":
     """The plan; numbers that the config leaves null are collected from the data set, and printed."""
-    from data_preprocessing.plan import make_plan, needs_fingerprint
+    from data_preprocessing.planning.plan import make_plan, needs_fingerprint
 
     missing = needs_fingerprint(config, dataset, options.dim)
     if not missing:
@@ -219,7 +219,7 @@ def _plan(options: argparse.Namespace, config: "TaskConfig", dataset: "Dataset",
 def _fingerprint(
     options: argparse.Namespace, dataset: "Dataset", task: str, backend: "Backend", keep: bool = True
 ) -> "Fingerprint":
-    from data_preprocessing.fingerprint import load_or_collect
+    from data_preprocessing.planning.fingerprint import load_or_collect
     from nnunet_tf.runtime.progress import track
 
     folder = options.shards / f"task{task}_fingerprint"
@@ -236,7 +236,7 @@ def _data(options: argparse.Namespace) -> Path:
 
 
 def _dataset_name(options: argparse.Namespace) -> str:
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.task import load_task
 
     return options.from_nnunet.name if options.from_nnunet else load_task(options.task).dataset
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
 from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
 from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
-from nnunet_tf.training.options import add_training_options, training_settings
+from nnunet_tf.training.config.options import add_training_options, training_settings
 
 if TYPE_CHECKING:
-    from nnunet_tf.launch.workers import Launch
-    from nnunet_tf.training.settings import Job
+    from nnunet_tf.launch.horovod.workers import Launch
+    from nnunet_tf.training.config.settings import Job
 
 
 def main() -> None:
@@ -52,8 +52,8 @@ def main() -> None:
 
 
 def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
-    from data_preprocessing.files import new_folder
-    from nnunet_tf.launch.workers import check_devices, start
+    from data_preprocessing.common.files import new_folder
+    from nnunet_tf.launch.horovod.workers import check_devices, start
 
     if launch:
         check_devices(launch, options.device)
@@ -66,7 +66,7 @@ def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> 
 
 def _train_here(job: "Job", options: argparse.Namespace) -> None:
     from nnunet_tf.launch.binding import bind
-    from nnunet_tf.launch.machine_share import take_share
+    from nnunet_tf.launch.mpi.machine_share import take_share
     from nnunet_tf.launch.ranks import other_launcher
 
     other = other_launcher()
@@ -75,14 +75,14 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
     if options.bind:
         threads = bind(share.core_share, share.core_shares)
     from nnunet_tf.runtime.device import show_notices, start_tensorflow
-    from nnunet_tf.training.resume import earlier_settings
+    from nnunet_tf.training.config.resume import earlier_settings
 
     earlier = earlier_settings(job) if options.resume else None
     precision = earlier.precision if earlier else None
     runtime = start_tensorflow(options.device, options.amp, share.gpu, threads, options.xla, precision)
-    from nnunet_tf.evaluation.tables import print_validation
+    from nnunet_tf.evaluation.reports.tables import print_validation
     from nnunet_tf.training.distributed import agree_on_precision, check_same_device, join_group, loss_in_one_line
-    from nnunet_tf.training.run import train
+    from nnunet_tf.training.loop.run import train
 
     group = join_group(options.fp16_allreduce)
     with loss_in_one_line(group.rank) if other else nullcontext():  # what starts workers itself tells who ended first
@@ -101,9 +101,9 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
 
 
 def _cross_validate(job: "Job", resume: bool) -> None:
-    from nnunet_tf.evaluation.tables import print_folds
+    from nnunet_tf.evaluation.reports.tables import print_folds
     from nnunet_tf.launch.ranks import rank
-    from nnunet_tf.training.cross_validation import cross_validate
+    from nnunet_tf.training.loop.cross_validation import cross_validate
 
     result = cross_validate(job, sys.argv, resume, leads=rank() == 0)
     if result is not None:
@@ -113,9 +113,9 @@ def _cross_validate(job: "Job", resume: bool) -> None:
 @contextmanager
 def _kept(job: "Job", options: argparse.Namespace) -> Iterator[None]:
     """Where the user stops the run, says what is kept of it."""
-    from data_preprocessing.files import time_written
+    from data_preprocessing.common.files import time_written
     from nnunet_tf.launch.ranks import other_launcher, rank, started_by_launcher
-    from nnunet_tf.training.settings import CHECKPOINT_NAME
+    from nnunet_tf.training.config.settings import CHECKPOINT_NAME
 
     # Where train.py has started the workers itself, it is not one of them and says so.
     silent = rank() > 0 if other_launcher() else started_by_launcher()
@@ -137,16 +137,16 @@ def _kept(job: "Job", options: argparse.Namespace) -> Iterator[None]:
 
 def make_job(options: argparse.Namespace) -> "Job":
     """Returns what the command line asks for; raises UserError when the shards or the run to resume do not fit."""
-    from data_preprocessing.errors import UserError
-    from data_preprocessing.plan import folder_name
-    from data_preprocessing.shards import check_config, open_shards
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.common.task import load_task
+    from data_preprocessing.planning.plan import folder_name
+    from data_preprocessing.shards.format import check_config, open_shards
     from nnunet_tf.data.folds import split
-    from nnunet_tf.inference.model_folder import model_folder
+    from nnunet_tf.inference.models.folder import model_folder
     from nnunet_tf.launch.ranks import joins_elastic_run
-    from nnunet_tf.training.cross_validation import check_folds, jobs_of_folds
-    from nnunet_tf.training.existing_model import check_model_folder
-    from nnunet_tf.training.settings import Job
+    from nnunet_tf.training.config.existing_model import check_model_folder
+    from nnunet_tf.training.config.settings import Job
+    from nnunet_tf.training.loop.cross_validation import check_folds, jobs_of_folds
 
     if options.resume and options.overwrite:
         raise UserError("--overwrite: starts over, and --resume goes on; leave one of them out")

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from data_preprocessing.defaults import Augmentation as Augmentation
-from data_preprocessing.defaults import Encoder as Encoder
-from data_preprocessing.defaults import NetworkName as NetworkName
+from data_preprocessing.common.defaults import Augmentation as Augmentation
+from data_preprocessing.common.defaults import Encoder as Encoder
+from data_preprocessing.common.defaults import NetworkName as NetworkName
 
 Norm = Literal["instance", "batch", "group", "none"]
 Padding = Literal["valid", "same"]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.phantom import Options, write_dataset
-from data_preprocessing.pipeline import preprocess
-from data_preprocessing.plan import make_plan
-from data_preprocessing.task import Dimensions, TaskConfig
+from data_preprocessing.common.task import Dimensions, TaskConfig
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.pipeline import preprocess
+from data_preprocessing.synthetic.phantom import Options, write_dataset
 from nnunet_tf.runtime import onednn
 from tests.clusters import dask_cluster
 
@@ -53,7 +53,7 @@ def small_config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_config(small_config_file: Path) -> TaskConfig:
     """The same, loaded."""
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.task import load_task
 
     return load_task(str(small_config_file))
 

@@ -9,8 +9,8 @@ import benchmark
 import predict
 import preprocess
 import train
-from data_preprocessing.errors import UserError
-from data_preprocessing.surface import Options, write_dataset
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.synthetic.defects import Options, write_dataset
 
 
 def run_main(monkeypatch, module, *words):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import evaluate as evaluate_command
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import make_plan, write_plan
-from nnunet_tf.evaluation.dice import summarize
+from data_preprocessing.common.files import write_model
+from data_preprocessing.planning.plan import make_plan, write_plan
+from nnunet_tf.evaluation.metrics.dice import summarize
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.commands import refused, run, run_well
 from tests.data_preprocessing.samples import make_config, make_dataset

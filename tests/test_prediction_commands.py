@@ -12,7 +12,7 @@ import pytest
 
 import predict
 from nnunet_tf import Predictor
-from nnunet_tf.package import package
+from nnunet_tf.inference.models.packaging import package
 from tests.commands import ROOT, refused, run, run_well
 from tests.data_preprocessing.samples import LPS, save
 from tests.nnunet_tf.inference.samples import tiny_plan, write_untrained_model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import train
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from tests.commands import ROOT, refused, run, run_well
 from tests.running import SHORT, losses
 from train import make_job
@@ -149,7 +149,7 @@ def test_a_run_on_hosts_that_is_refused_leaves_no_folder_behind(base, tmp_path, 
     words = [*base, "--results", tmp_path / "results", "--hosts", "a:1,b:1", "--device", "cpu"]
     monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
     monkeypatch.setattr(train, "stop_in_order", lambda: None)
-    monkeypatch.setattr("nnunet_tf.launch.workers.find_spec", lambda name: None)
+    monkeypatch.setattr("nnunet_tf.launch.horovod.workers.find_spec", lambda name: None)
     with pytest.raises(UserError, match="Horovod"):
         train.main()
     assert not (tmp_path / "results").exists()

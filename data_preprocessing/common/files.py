@@ -17,7 +17,7 @@ from typing import TextIO, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 LOCK_NAME = ".lock"
 TEMPORARY = re.compile(r"\.[0-9]+\.")  # how the names that `atomic_path` yields begin

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 MOST_LINKS = 40  # one after another, as in Linux
 Identity = tuple[int, int]  # of a file or folder: device and inode

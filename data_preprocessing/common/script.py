@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 USER_ERROR_STATUS = 2
 HANDLER = "nnunet_tf.plain"

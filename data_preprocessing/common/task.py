@@ -20,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from data_preprocessing.defaults import AXES, Augmentation, NetworkName, known_axes
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import validated
-from data_preprocessing.script import user_path
+from data_preprocessing.common.defaults import AXES, Augmentation, NetworkName, known_axes
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import validated
+from data_preprocessing.common.script import user_path
 
-CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
 
 Dimensions = Literal[2, 3]
 NormalizationName = Literal["ct", "z_score", "rescale_0_1", "rgb", "none"]
@@ -59,7 +59,8 @@ class CTIntensities(Strict):
 class TrainingDefaults(Strict):
     """What to train, how long and how fast, where the command line does not say.
 
-    For another network than nnU-Net, what a config leaves out is that network's own (`nnunet_tf.training.recipes`).
+    For another network than nnU-Net, what a config leaves out is that network's own, in
+    `nnunet_tf.training.config.recipes`.
     """
 
     network: NetworkName = "nnunet"

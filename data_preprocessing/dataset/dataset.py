@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.checks.listing import check_names, check_there
-from data_preprocessing.formats.table import case_name, files_of
-from data_preprocessing.label_values import values_in_files
-from data_preprocessing.scan_names import ScanNames, split_suffix
-from data_preprocessing.series_names import name_series
-from data_preprocessing.task import StatedRegion, StatedRegions
+from data_preprocessing.common.task import StatedRegion, StatedRegions
+from data_preprocessing.dataset.label_values import values_in_files
+from data_preprocessing.dataset.scan_names import ScanNames, split_suffix
+from data_preprocessing.dataset.series_names import name_series
+from data_preprocessing.images.checks.finding import Row, refuse, unusable
+from data_preprocessing.images.checks.listing import check_names, check_there
+from data_preprocessing.images.formats.registry import case_name, files_of
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats.table import is_picture
-from data_preprocessing.image_file import load_image
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.registry import is_picture
+from data_preprocessing.images.image_file import load_image
 
 KEY = "values"
 WHITE = 255  # of a mask: what a drawing program saves of a class of two

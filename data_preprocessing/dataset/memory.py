@@ -2,8 +2,8 @@
 
 import math
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.image_file import read_header
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.image_file import read_header
 
 BYTES_PER_VOXEL = 4  # float32
 COPIES_TO_READ = 3  # of a file only looked at

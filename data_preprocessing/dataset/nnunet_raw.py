@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from data_preprocessing.checks.finding import refuse
-from data_preprocessing.checks.listing import check_names
-from data_preprocessing.dataset import Case, Dataset, read_labels, read_regions
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model
-from data_preprocessing.formats.table import SUFFIXES, is_image, is_picture
-from data_preprocessing.image_file import COLOURS
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model
+from data_preprocessing.dataset.dataset import Case, Dataset, read_labels, read_regions
+from data_preprocessing.images.checks.finding import refuse
+from data_preprocessing.images.checks.listing import check_names
+from data_preprocessing.images.formats.registry import SUFFIXES, is_image, is_picture
+from data_preprocessing.images.image_file import COLOURS
 
 CHANNEL_DIGITS = 4  # case_0000.nii.gz
 IGNORED_LABEL = "ignore"

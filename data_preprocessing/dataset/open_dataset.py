@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from data_preprocessing.dataset import Dataset, description_file, load_dataset, read_json
-from data_preprocessing.nnunet_raw import load_nnunet_raw
+from data_preprocessing.dataset.dataset import Dataset, description_file, load_dataset, read_json
+from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
 
 
 def open_dataset(data: Path, name: str) -> Dataset:

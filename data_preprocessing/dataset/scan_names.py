@@ -17,10 +17,10 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats.table import SUFFIXES, is_image, is_picture
-from data_preprocessing.image_file import read_header
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.registry import SUFFIXES, is_image, is_picture
+from data_preprocessing.images.image_file import read_header
 
 NUMBERED = re.compile(r"(.+)_([0-9]{4})", re.DOTALL)
 FIRST_CHANNEL = "_0000"

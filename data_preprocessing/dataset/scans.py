@@ -4,14 +4,14 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.checks.listing import check_names
-from data_preprocessing.dataset import Case
-from data_preprocessing.formats.dicom import is_series, series_folders, without_localizers
-from data_preprocessing.formats.table import SUFFIXES, case_name, is_image, is_picture
-from data_preprocessing.scan_names import ScanNames, split_suffix
-from data_preprocessing.script import user_path
-from data_preprocessing.series_names import name_series
+from data_preprocessing.common.script import user_path
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.scan_names import ScanNames, split_suffix
+from data_preprocessing.dataset.series_names import name_series
+from data_preprocessing.images.checks.finding import Row, refuse, unusable
+from data_preprocessing.images.checks.listing import check_names
+from data_preprocessing.images.formats.dicom import is_series, series_folders, without_localizers
+from data_preprocessing.images.formats.registry import SUFFIXES, case_name, is_image, is_picture
 
 LIST_SUFFIX = ".txt"
 COMMENT = "#"  # first in a line of a list

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from data_preprocessing.dataset import Case
+    from data_preprocessing.dataset.dataset import Case
 
 SEPARATOR = "-"  # not "_", which comes before the number of a channel
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.finding import refuse
-from data_preprocessing.checks.voxels import check_declared, label_numbers
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.volume_io import Volume, read_image, read_label
-from data_preprocessing.wording import counted
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import counted
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.images.checks.finding import refuse
+from data_preprocessing.images.checks.voxels import check_declared, label_numbers
+from data_preprocessing.images.volume_io import Volume, read_image, read_label
 
 LONGEST_TABLE = 2**20  # label numbers past this (of atlases) are searched, not looked up
 

@@ -5,19 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from data_preprocessing.backend import Backend, run_small_jobs
-from data_preprocessing.checks.case import Expected, check_case
-from data_preprocessing.checks.finding import Finding, Row, Unusable, error, worst_first
-from data_preprocessing.checks.listing import (
-    check_classes,
-    check_count,
-    check_folds,
-    check_names,
-    check_repeats,
-    check_test_images,
-)
-from data_preprocessing.checks.reading import finding_of, read_and_check_case
-from data_preprocessing.dataset import (
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Dimensions
+from data_preprocessing.dataset.dataset import (
     Case,
     description_file,
     image_files,
@@ -26,13 +17,22 @@ from data_preprocessing.dataset import (
     read_json,
     read_labels,
 )
-from data_preprocessing.defaults import FOLDS
-from data_preprocessing.errors import UserError
-from data_preprocessing.memory import estimate_reading
-from data_preprocessing.nnunet_raw import load_nnunet_raw
-from data_preprocessing.open_dataset import is_nnunet_raw, open_dataset
-from data_preprocessing.scheduler import Job
-from data_preprocessing.task import Dimensions
+from data_preprocessing.dataset.memory import estimate_reading
+from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
+from data_preprocessing.dataset.open_dataset import is_nnunet_raw, open_dataset
+from data_preprocessing.dataset.verify_case import Expected, check_case
+from data_preprocessing.dataset.verify_reading import finding_of, read_and_check_case
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, error, worst_first
+from data_preprocessing.images.checks.listing import (
+    check_classes,
+    check_count,
+    check_folds,
+    check_names,
+    check_repeats,
+    check_test_images,
+)
+from data_preprocessing.jobs.backend import Backend, run_small_jobs
+from data_preprocessing.jobs.process_pool import Job
 
 Part = TypeVar("Part")
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.checks.file_format import check_channel_count
-from data_preprocessing.checks.finding import Finding, Unusable
-from data_preprocessing.checks.geometry import Grid, check_affine, check_header, check_slices
-from data_preprocessing.checks.grids import check_channel_grid, check_label_grid, check_label_shape
-from data_preprocessing.checks.listing import check_there
-from data_preprocessing.checks.voxels import (
+from data_preprocessing.common.task import Dimensions
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.checks.file_format import check_channel_count
+from data_preprocessing.images.checks.finding import Finding, Unusable
+from data_preprocessing.images.checks.geometry import Grid, check_affine, check_header, check_slices
+from data_preprocessing.images.checks.grids import check_channel_grid, check_label_grid, check_label_shape
+from data_preprocessing.images.checks.listing import check_there
+from data_preprocessing.images.checks.voxels import (
     check_constant,
     check_declared,
     check_finite,
@@ -19,10 +21,8 @@ from data_preprocessing.checks.voxels import (
     label_numbers,
     measure,
 )
-from data_preprocessing.dataset import Case
-from data_preprocessing.image_file import open_image, with_channels
-from data_preprocessing.task import Dimensions
-from data_preprocessing.volume_io import stated_modality, stored_channels, stored_label
+from data_preprocessing.images.image_file import open_image, with_channels
+from data_preprocessing.images.volume_io import stated_modality, stored_channels, stored_label
 
 
 @dataclass(frozen=True)

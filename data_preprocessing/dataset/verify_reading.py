@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from data_preprocessing.checks.case import CaseReport, Expected, check_case
-from data_preprocessing.checks.finding import Finding, Row, Unusable, error
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.training_case import read_training_case, source_files
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.dataset.training_case import read_training_case, source_files
+from data_preprocessing.dataset.verify_case import CaseReport, Expected, check_case
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, error
 
 
 def read_and_check_case(case: Case, expected: Expected, dataset: Dataset) -> CaseReport:

@@ -7,8 +7,8 @@ from itertools import groupby
 from rich.table import Table
 from rich.text import Text
 
-from data_preprocessing.checks.finding import Finding
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
+from data_preprocessing.images.checks.finding import Finding
 
 NOTHING = "nothing to report"
 FILES_SHOWN = 5  # of those that share one problem

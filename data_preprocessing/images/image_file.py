@@ -9,16 +9,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.checks.geometry import CORRECT_AFFINE, Grid, check_affine
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import atomic_path
-from data_preprocessing.formats.sidecar import write_spacing
-from data_preprocessing.formats.stored import PictureGrid, Stored
-from data_preprocessing.formats.table import format_of, is_lossy
-from data_preprocessing.nifti_file import NiftiImage, open_nifti, read_nifti_header, spatial_shape
-from data_preprocessing.orientation import is_usable
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import atomic_path
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, refuse, unusable
+from data_preprocessing.images.checks.geometry import CORRECT_AFFINE, Grid, check_affine
+from data_preprocessing.images.formats.registry import format_of, is_lossy
+from data_preprocessing.images.formats.sidecar import write_spacing
+from data_preprocessing.images.formats.stored import PictureGrid, Stored
+from data_preprocessing.images.nifti_file import NiftiImage, open_nifti, read_nifti_header, spatial_shape
+from data_preprocessing.images.orientation import is_usable
 
 COLOURS = 3
 

@@ -15,7 +15,7 @@ from nibabel.imageglobals import logger as nibabel_logger
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from data_preprocessing.checks.file_format import (
+from data_preprocessing.images.checks.file_format import (
     CONVERT_AGAIN,
     COPY_AGAIN,
     check_format,
@@ -23,9 +23,9 @@ from data_preprocessing.checks.file_format import (
     check_offset,
     check_stated_bits,
 )
-from data_preprocessing.checks.finding import Finding, Row, refuse, unusable
-from data_preprocessing.checks.geometry import Grid, check_affine, check_header
-from data_preprocessing.nifti_header import correct_header, header_class, is_nifti, stated_header
+from data_preprocessing.images.checks.finding import Finding, Row, refuse, unusable
+from data_preprocessing.images.checks.geometry import Grid, check_affine, check_header
+from data_preprocessing.images.nifti_header import correct_header, header_class, is_nifti, stated_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 GZIP_MAGIC = b"\x1f\x8b"

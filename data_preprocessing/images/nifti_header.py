@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import endian_codes
 
-from data_preprocessing.checks.file_format import is_near_rotation
+from data_preprocessing.images.checks.file_format import is_near_rotation
 
 SECOND_SIZES = tuple((540).to_bytes(4, order) for order in ("little", "big"))
 FIRST_SIZES = tuple((348).to_bytes(4, order) for order in ("little", "big"))

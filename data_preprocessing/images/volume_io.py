@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 
-from data_preprocessing.checks import file_format, geometry, grids
-from data_preprocessing.checks.finding import Finding, refuse
-from data_preprocessing.checks.voxels import check_finite, check_label_values, measure
-from data_preprocessing.image_file import load_image, open_image, save_image, with_channels
-from data_preprocessing.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
-from data_preprocessing.orientation import from_ras_zyx, lay_on, spacing_zyx
+from data_preprocessing.images.checks import file_format, geometry, grids
+from data_preprocessing.images.checks.finding import Finding, refuse
+from data_preprocessing.images.checks.voxels import check_finite, check_label_values, measure
+from data_preprocessing.images.image_file import load_image, open_image, save_image, with_channels
+from data_preprocessing.images.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
+from data_preprocessing.images.orientation import from_ras_zyx, lay_on, spacing_zyx
 
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from data_preprocessing.blas import one_thread
-from data_preprocessing.free_memory import free_memory
-from data_preprocessing.scheduler import Job, Outcome, Result, run_jobs, worth_processes
+from data_preprocessing.jobs.blas import one_thread
+from data_preprocessing.jobs.free_memory import free_memory
+from data_preprocessing.jobs.process_pool import Job, Outcome, Result, run_jobs, worth_processes
 
 
 class Backend(Protocol):

@@ -14,9 +14,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from data_preprocessing.blas import use_one_thread
-from data_preprocessing.errors import UserError
-from data_preprocessing.scheduler import Job, Outcome, Result
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.blas import use_one_thread
+from data_preprocessing.jobs.process_pool import Job, Outcome, Result
 
 if TYPE_CHECKING:
     from distributed import Client, Future, Worker
@@ -174,7 +174,7 @@ def _memory(client: "Client", address: str) -> tuple[int, int]:
         if isinstance(answer, Exception):
             raise UserError(
                 f"--scheduler {address}: worker {worker} does not find this program ({answer}); start workers with "
-                f"PYTHONPATH={Path(__file__).resolve().parent.parent}, in the same environment as this"
+                f"PYTHONPATH={Path(__file__).resolve().parents[2]}, in the same environment as this"
             )
     resources, limits = zip(*found.values(), strict=True)
     return max(resources) if all(resources) else 0, max(limits) if all(limits) else UNLIMITED

@@ -9,15 +9,15 @@ from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from data_preprocessing.blas import use_one_thread
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.blas import use_one_thread
 
 Result = TypeVar("Result")
 
 BYTES_WORTH_PROCESSES = 64 * 2**20  # of compressed files: about as long as starting two processes
 QUEUE_PER_WORKER = 2  # handed over, so that a worker that ends a small case finds the next one there
 # Imported once, then every worker starts with it, NumPy and SciPy included: `use_one_thread` limits what is loaded.
-PRELOADED = ["data_preprocessing.pipeline"]
+PRELOADED = ["data_preprocessing.shards.pipeline"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from data_preprocessing.dataset_rules import (
+from data_preprocessing.common.defaults import AXES
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_text
+from data_preprocessing.common.text import counted
+from data_preprocessing.planning.fingerprint_rules import (
     FINE_PERCENTILE,
     MASK_SHARE,
     left_right_pair,
@@ -13,14 +17,10 @@ from data_preprocessing.dataset_rules import (
     normalization_name,
     slice_axis,
 )
-from data_preprocessing.defaults import AXES
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_text
-from data_preprocessing.network_planner import NetworkPlan
-from data_preprocessing.planner import LOW_RESOLUTION_SHARE, PlannedConfig
-from data_preprocessing.planner_presets import SMALLEST_BATCH
-from data_preprocessing.topology import MAX_FEATURES
-from data_preprocessing.wording import counted
+from data_preprocessing.planning.network_planner import NetworkPlan
+from data_preprocessing.planning.planner import LOW_RESOLUTION_SHARE, PlannedConfig
+from data_preprocessing.planning.planner_presets import SMALLEST_BATCH
+from data_preprocessing.planning.topology import MAX_FEATURES
 
 
 def write_config(path: Path, planned: PlannedConfig) -> None:

@@ -10,16 +10,16 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from data_preprocessing.backend import Backend, Processes, run_small_jobs
-from data_preprocessing.crop import bounding_box, crop
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, write_model
-from data_preprocessing.memory import estimate_reading
-from data_preprocessing.scheduler import Job
-from data_preprocessing.task import Strict
-from data_preprocessing.volume_io import read_image, read_label
-from data_preprocessing.wording import counted
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model, write_model
+from data_preprocessing.common.task import Strict
+from data_preprocessing.common.text import counted
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.dataset.memory import estimate_reading
+from data_preprocessing.images.volume_io import read_image, read_label
+from data_preprocessing.jobs.backend import Backend, Processes, run_small_jobs
+from data_preprocessing.jobs.process_pool import Job
+from data_preprocessing.transforms.crop import bounding_box, crop
 
 FINGERPRINT_NAME = "fingerprint.json"
 # Foreground voxels a channel, over the whole data set. nnU-Net v2 takes 10^8 (400 MB a channel); with 10^7 a percentile

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.fingerprint import Fingerprint
-from data_preprocessing.resample import ANISOTROPY, resampled_shape
-from data_preprocessing.task import CTIntensities, NormalizationName
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import CTIntensities, NormalizationName
+from data_preprocessing.planning.fingerprint import Fingerprint
+from data_preprocessing.transforms.resample import ANISOTROPY, resampled_shape
 
 MASK_SHARE = 0.75  # below it, so much of a scan is empty that its zeros would decide mean and deviation
 FINE_PERCENTILE = 10

@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data_preprocessing.dataset_rules import median_shape
-from data_preprocessing.defaults import Encoder
-from data_preprocessing.errors import UserError
-from data_preprocessing.fingerprint import Fingerprint
-from data_preprocessing.planner_presets import REFERENCE_BATCH, SMALLEST_BATCH, Preset, preset_of
-from data_preprocessing.task import Dimensions
-from data_preprocessing.topology import (
+from data_preprocessing.common.defaults import Encoder
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Dimensions
+from data_preprocessing.planning.fingerprint import Fingerprint
+from data_preprocessing.planning.fingerprint_rules import median_shape
+from data_preprocessing.planning.planner_presets import REFERENCE_BATCH, SMALLEST_BATCH, Preset, preset_of
+from data_preprocessing.planning.topology import (
     MAX_FEATURES,
     PLAIN_CONVOLUTIONS,
     RESIDUAL_BLOCKS,

@@ -6,17 +6,22 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from data_preprocessing.dataset import Dataset
-from data_preprocessing.dataset_rules import ct_intensities, needs_nonzero_mask, normalization_name, target_spacing
-from data_preprocessing.defaults import AXES
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model, validated, write_model
-from data_preprocessing.fingerprint import Fingerprint
-from data_preprocessing.network_planner import plan_for_dataset
-from data_preprocessing.normalize import Normalization
-from data_preprocessing.plan_checks import check_plan, distinct_labels, known_axis_order
-from data_preprocessing.task import Dimensions, Strict, TaskConfig, TaskNumber, TrainingDefaults
-from data_preprocessing.topology import Topology, plan_topology
+from data_preprocessing.common.defaults import AXES
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model, validated, write_model
+from data_preprocessing.common.task import Dimensions, Strict, TaskConfig, TaskNumber, TrainingDefaults
+from data_preprocessing.dataset.dataset import Dataset
+from data_preprocessing.planning.fingerprint import Fingerprint
+from data_preprocessing.planning.fingerprint_rules import (
+    ct_intensities,
+    needs_nonzero_mask,
+    normalization_name,
+    target_spacing,
+)
+from data_preprocessing.planning.network_planner import plan_for_dataset
+from data_preprocessing.planning.plan_checks import check_plan, distinct_labels, known_axis_order
+from data_preprocessing.planning.topology import Topology, plan_topology
+from data_preprocessing.transforms.normalize import Normalization
 
 PLAN_NAME = "plan.json"
 

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from data_preprocessing.plan import Plan
+    from data_preprocessing.planning.plan import Plan
 
 
 def known_axis_order(axes: tuple[int, int, int]) -> tuple[int, int, int]:

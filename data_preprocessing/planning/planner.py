@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_preprocessing.dataset import Dataset
-from data_preprocessing.dataset_rules import (
+from data_preprocessing.common.defaults import Encoder
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import StatedTopology, TaskConfig, TrainingDefaults
+from data_preprocessing.dataset.dataset import Dataset
+from data_preprocessing.planning.fingerprint import Fingerprint
+from data_preprocessing.planning.fingerprint_rules import (
     WITHOUT_LEFT_RIGHT,
     ct_intensities,
     left_right_pair,
@@ -16,12 +20,8 @@ from data_preprocessing.dataset_rules import (
     slice_axis,
     target_spacing,
 )
-from data_preprocessing.defaults import Encoder
-from data_preprocessing.errors import UserError
-from data_preprocessing.fingerprint import Fingerprint
-from data_preprocessing.network_planner import GPU_MEMORY_GB, NetworkPlan, plan_for_dataset
-from data_preprocessing.plan import coarsest_first
-from data_preprocessing.task import StatedTopology, TaskConfig, TrainingDefaults
+from data_preprocessing.planning.network_planner import GPU_MEMORY_GB, NetworkPlan, plan_for_dataset
+from data_preprocessing.planning.plan import coarsest_first
 
 LOW_RESOLUTION_SHARE = 0.25  # a patch that holds less of the median volume sees too little around it
 

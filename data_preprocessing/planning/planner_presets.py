@@ -8,7 +8,7 @@ Revisited, MICCAI 2024: ResEnc M, L and XL).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from data_preprocessing.defaults import Encoder
+from data_preprocessing.common.defaults import Encoder
 
 REFERENCE_BATCH = {2: 12, 3: 2}
 SMALLEST_BATCH = 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data_preprocessing.task import StatedTopology
+from data_preprocessing.common.task import StatedTopology
 
 MAX_DOWNSAMPLINGS = 5
 SMALLEST_SPLIT = 8  # an axis shorter than this is not halved

@@ -15,13 +15,13 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import BaseModel, ValidationInfo, model_validator
 
-from data_preprocessing.crop import Box
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
-from data_preprocessing.formats.table import is_picture
-from data_preprocessing.plan import PLAN_NAME, Plan, read_plan, write_plan
-from data_preprocessing.plan_checks import refuse_repeats
-from data_preprocessing.task import TaskConfig
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
+from data_preprocessing.common.task import TaskConfig
+from data_preprocessing.images.formats.registry import is_picture
+from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan, write_plan
+from data_preprocessing.planning.plan_checks import refuse_repeats
+from data_preprocessing.transforms.crop import Box
 
 MANIFEST_NAME = "manifest.json"
 SHARD_FORMAT = 2

@@ -8,20 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.backend import Backend
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import file_record, make_folder, refuse_clashing_names
-from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import (
-    crop_and_normalize,
-    estimate_memory,
-    place,
-    prepare_label,
-    resample_prepared,
-)
-from data_preprocessing.scheduler import Job, Outcome, count_failed
-from data_preprocessing.shards import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import file_record, make_folder, refuse_clashing_names
+from data_preprocessing.common.task import TaskConfig
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.dataset.training_case import read_training_case, source_files
+from data_preprocessing.jobs.backend import Backend
+from data_preprocessing.jobs.process_pool import Job, Outcome, count_failed
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.format import (
     CaseRecord,
     Manifest,
     ShardType,
@@ -31,8 +26,13 @@ from data_preprocessing.shards import (
     shard_key,
     write_case,
 )
-from data_preprocessing.task import TaskConfig
-from data_preprocessing.training_case import read_training_case, source_files
+from data_preprocessing.shards.prepare import (
+    crop_and_normalize,
+    estimate_memory,
+    place,
+    prepare_label,
+    resample_prepared,
+)
 
 LIBRARIES = ("numpy", "scipy", "nibabel")  # their versions are recorded with the shards
 

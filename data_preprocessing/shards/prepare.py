@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_preprocessing.crop import Box, bounding_box, crop, nonzero_mask
-from data_preprocessing.dataset import Case
-from data_preprocessing.image_file import read_header
-from data_preprocessing.memory import BYTES_PER_VOXEL, PROCESS_BYTES
-from data_preprocessing.normalize import normalize
-from data_preprocessing.orientation import is_usable, spacing_zyx
-from data_preprocessing.plan import Plan
-from data_preprocessing.resample import resample_image, resample_label, resampled_shape
-from data_preprocessing.volume_io import Volume
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.memory import BYTES_PER_VOXEL, PROCESS_BYTES
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.orientation import is_usable, spacing_zyx
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.transforms.crop import Box, bounding_box, crop, nonzero_mask
+from data_preprocessing.transforms.normalize import normalize
+from data_preprocessing.transforms.resample import resample_image, resample_label, resampled_shape
 
 COPIES = 4  # the peak of a case, in float32 volumes of the larger of its two sizes: docs/preprocessing.md
 

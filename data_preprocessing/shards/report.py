@@ -8,11 +8,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from data_preprocessing.figure import new_figure
-from data_preprocessing.files import atomic_path, read_model
-from data_preprocessing.pipeline import Summary
-from data_preprocessing.plan import Plan
-from data_preprocessing.shards import CaseRecord, image_path, label_path, record_path
+from data_preprocessing.common.figure import new_figure
+from data_preprocessing.common.files import atomic_path, read_model
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.format import CaseRecord, image_path, label_path, record_path
+from data_preprocessing.shards.pipeline import Summary
 
 MOST_PICTURES = 100
 COLUMNS = 10

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from data_preprocessing.files import atomic_path
-from data_preprocessing.script import run_script, user_path
-from data_preprocessing.synthetic import write_cases
+from data_preprocessing.common.files import atomic_path
+from data_preprocessing.common.script import user_path
+from data_preprocessing.synthetic.writing import write_cases
 
 PROGRAM = "python -m data_preprocessing.surface"
 LABELS = ("background", "defect")
@@ -68,7 +68,7 @@ def write_dataset(folder: Path, options: Options) -> None:
 
     description = {
         "name": "Surface",
-        "description": "Synthetic textured surfaces with defects, made by data_preprocessing.surface",
+        "description": "Synthetic textured surfaces with defects, made by data_preprocessing.synthetic.defects",
         "tensorImageSize": "2D",
         "modality": {"0": "grey"},
         "labels": {str(number): name for number, name in enumerate(LABELS)},
@@ -124,7 +124,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--defect-share must be between 0 and 1")
     write_dataset(options.output, Options(options.cases, options.seed, options.size, options.defect_share))
     print(f"{options.cases} pictures in {options.output}")
-
-
-if __name__ == "__main__":
-    run_script(main, PROGRAM)

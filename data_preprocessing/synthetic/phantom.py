@@ -14,9 +14,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.files import atomic_path
-from data_preprocessing.script import run_script, user_path
-from data_preprocessing.synthetic import write_cases
+from data_preprocessing.common.files import atomic_path
+from data_preprocessing.common.script import user_path
+from data_preprocessing.synthetic.writing import write_cases
 
 ORIENTATIONS = ("RAS", "LPS", "oblique")
 OBLIQUE_DEGREES = 30.0
@@ -129,7 +129,7 @@ def write_dataset(folder: Path, options: Options) -> None:
 
     description = {
         "name": "Phantom",
-        "description": "Synthetic organ with a lesion, made by data_preprocessing.phantom",
+        "description": "Synthetic organ with a lesion, made by data_preprocessing.synthetic.phantom",
         "tensorImageSize": f"{3 if options.channels == 1 else 4}D",
         "modality": {str(number): "CT" if options.ct else "MRI" for number in range(options.channels)},
         "labels": {str(number): name for number, name in enumerate(LABELS)},
@@ -239,7 +239,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--channels must be at least 1")
     write_dataset(options.output, replace(Options(), **{k: v for k, v in vars(options).items() if k != "output"}))
     print(f"{options.cases} cases in {options.output}")
-
-
-if __name__ == "__main__":
-    run_script(main, PROGRAM)

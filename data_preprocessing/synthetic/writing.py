@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_json
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_json
 
 TEST_SHARE = 0.25
 NUMBER = re.compile("[0-9]+")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from pydantic import PositiveFloat, model_validator
 
-from data_preprocessing.task import NormalizationName, Strict
+from data_preprocessing.common.task import NormalizationName, Strict
 
 SMALLEST_DEVIATION = 1e-8  # a constant channel becomes 0, not infinite
 

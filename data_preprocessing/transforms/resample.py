@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from data_preprocessing.label_vote import preferred_sides, vote
+from data_preprocessing.transforms.label_vote import preferred_sides, vote
 
 ANISOTROPY = 3.0  # spacing ratio from which the coarsest axis is resampled apart (nnU-Net, Nature Methods 2021)
 NEAREST, LINEAR, CUBIC = 0, 1, 3

@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING, Literal, get_args
 
-from data_preprocessing.script import user_path
+from data_preprocessing.common.script import user_path
 from nnunet_tf.choices import Augmentation
 from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import CommandParser, positive_int, whole_number
 
 if TYPE_CHECKING:
-    from data_preprocessing.plan import Plan
+    from data_preprocessing.planning.plan import Plan
     from nnunet_tf.benchmark.settings import BenchmarkSettings
     from nnunet_tf.runtime.device import Runtime
 
@@ -64,7 +64,7 @@ def benchmark_settings(options: argparse.Namespace, plan: "Plan", runtime: "Runt
     Raises UserError where options do not fit the network.
     """
     from nnunet_tf.benchmark.settings import BenchmarkSettings
-    from nnunet_tf.training.recipes import training_defaults
+    from nnunet_tf.training.config.recipes import training_defaults
 
     network = network_settings(options, plan.training.network)
     supervised = options.mode == "train" and network.network == "nnunet"

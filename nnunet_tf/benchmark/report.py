@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder, writing
-from data_preprocessing.task import Strict
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import make_folder, writing
+from data_preprocessing.common.task import Strict
 from nnunet_tf.benchmark.settings import BenchmarkSettings
 
 PERCENTILES = (50, 90, 95, 99)

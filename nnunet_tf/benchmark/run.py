@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.plan import Plan
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.benchmark.machine import describe_machine, versions
 from nnunet_tf.benchmark.operations import step_work
 from nnunet_tf.benchmark.rates import CPU_SIZES, GPU_SIZES, measure_rates

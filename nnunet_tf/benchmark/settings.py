@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from data_preprocessing.task import Dimensions, Strict
+from data_preprocessing.common.task import Dimensions, Strict
 from nnunet_tf.benchmark.options import DataSource, Mode
 from nnunet_tf.choices import Augmentation
 from nnunet_tf.networks.settings import NetworkSettings

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.dataset import Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Plan, folder_name, make_plan, needs_fingerprint
-from data_preprocessing.shards import check_config, open_shards
-from data_preprocessing.task import Dimensions, TaskConfig
-from data_preprocessing.topology import Topology, plan_topology
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Dimensions, TaskConfig
+from data_preprocessing.dataset.dataset import Dataset
+from data_preprocessing.planning.plan import Plan, folder_name, make_plan, needs_fingerprint
+from data_preprocessing.planning.topology import Topology, plan_topology
+from data_preprocessing.shards.format import check_config, open_shards
 
 
 @dataclass(frozen=True)

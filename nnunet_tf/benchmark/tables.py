@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
 from nnunet_tf.benchmark.report import Report, Result, Roofline
 
 GIB = 2**30

@@ -8,18 +8,18 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from data_preprocessing.defaults import FOLDS
-from data_preprocessing.plan import Plan
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.benchmark.settings import BenchmarkSettings
 from nnunet_tf.benchmark.subject import ShardFolder
 from nnunet_tf.data.folds import Fold
 from nnunet_tf.data.pipeline import Batch, TrainingBatches, Worker
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling.settings import BatchSettings
 from nnunet_tf.networks.build import build_network
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
+from nnunet_tf.training.config.settings import Job, TrainingSettings
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-from nnunet_tf.training.settings import Job, TrainingSettings
-from nnunet_tf.training.trained_model import TrainedModel
+from nnunet_tf.training.model.training_model import TrainedModel
 
 SEED = 0
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sklearn.model_selection import KFold
 
-from data_preprocessing.defaults import FOLDS
-from data_preprocessing.errors import UserError
-from data_preprocessing.wording import counted
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import counted
 from nnunet_tf.choices import FoldName
 
 SPLIT_SEED = 12345  # the same folds as nnU-Net and NVIDIA's

@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields
 from nvidia.dali import fn, pipeline_def, types
 from nvidia.dali.data_node import DataNode
 
-from data_preprocessing.plan import Plan
-from nnunet_tf.data.draws import Draws
-from nnunet_tf.data.intensity import (
+from data_preprocessing.planning.plan import Plan
+from nnunet_tf.data.augmentation.intensity import (
     add_noise,
     blur,
     change_brightness,
@@ -17,7 +16,8 @@ from nnunet_tf.data.intensity import (
     lower_resolution,
     shift_brightness,
 )
-from nnunet_tf.data.spatial import mirror, rearrange, warp
+from nnunet_tf.data.augmentation.spatial import mirror, rearrange, warp
+from nnunet_tf.data.sampling.epoch_samples import Draws
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 from nvidia.dali.plugin.tf.experimental import DALIDatasetWithInputs, Input
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Plan
-from data_preprocessing.shards import image_path, label_path
-from nnunet_tf.data.draws import draw_epoch
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.format import image_path, label_path
 from nnunet_tf.data.patches import ShardFiles, input_names, patch_pipeline
-from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.data.volumes import read_volumes
+from nnunet_tf.data.sampling.epoch_samples import draw_epoch
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.data.sampling.shard_index import read_volumes
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 

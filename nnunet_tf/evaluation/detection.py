@@ -5,16 +5,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, RootModel
 
-from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model
-from data_preprocessing.scheduler import Job
-from data_preprocessing.volume_io import load_label, read_image
-from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
-from nnunet_tf.evaluation.jobs import results_and_failures, run_cases
-from nnunet_tf.evaluation.structures import class_names
-from nnunet_tf.evaluation.summary import Failure
-from nnunet_tf.inference.outputs import OUTPUTS_NAME, PROBABILITIES
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model
+from data_preprocessing.images.volume_io import load_label, read_image
+from data_preprocessing.jobs.backend import Backend, Processes
+from data_preprocessing.jobs.process_pool import Job
+from nnunet_tf.evaluation.scoring.folder import FilePair, estimate_scoring, pair_files
+from nnunet_tf.evaluation.scoring.jobs import results_and_failures, run_cases
+from nnunet_tf.evaluation.scoring.structures import class_names
+from nnunet_tf.evaluation.summaries.summary import Failure
+from nnunet_tf.inference.cases.outputs import OUTPUTS_NAME, PROBABILITIES
 
 THRESHOLDS = (0.05, 0.125, 0.25, 0.5, 0.75, 0.85, 0.95, 0.99)  # those of NVIDIA's UNet Industrial
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.backend import Backend, Processes, run_small_jobs
-from data_preprocessing.errors import UserError
-from data_preprocessing.scheduler import Job, Outcome
-from nnunet_tf.evaluation.case import load_pair
-from nnunet_tf.evaluation.dice import dice
-from nnunet_tf.evaluation.evaluate import estimate_scoring, pair_files
-from nnunet_tf.inference.components import connected_components, slabs
-from nnunet_tf.inference.postprocessing import Postprocessing
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.backend import Backend, Processes, run_small_jobs
+from data_preprocessing.jobs.process_pool import Job, Outcome
+from nnunet_tf.evaluation.metrics.dice import dice
+from nnunet_tf.evaluation.scoring.case import load_pair
+from nnunet_tf.evaluation.scoring.folder import estimate_scoring, pair_files
+from nnunet_tf.inference.postprocessing.components import connected_components, slabs
+from nnunet_tf.inference.postprocessing.settings import Postprocessing
 
 
 def find_postprocessing(

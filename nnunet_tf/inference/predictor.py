@@ -10,20 +10,20 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.defaults import AXES, axis_numbers
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats.table import case_name
-from data_preprocessing.nifti_file import NiftiImage
-from data_preprocessing.plan import Plan
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import Volume, label_image
+from data_preprocessing.common.defaults import AXES, axis_numbers
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.formats.registry import case_name
+from data_preprocessing.images.nifti_file import NiftiImage
+from data_preprocessing.images.volume_io import Volume, label_image
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.inputs import read_scan, scan_of, sentence
-from nnunet_tf.inference.model_folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
-from nnunet_tf.inference.models import ModelSource, common_postprocessing, configurations, gather, learnt_flips
-from nnunet_tf.inference.postprocessing import Postprocessing, apply
-from nnunet_tf.inference.sliding_window import BlendMode, WindowOptions
+from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
+from nnunet_tf.inference.models.grouping import ModelSource, common_postprocessing, configurations, gather, learnt_flips
+from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
+from nnunet_tf.inference.volume.inputs import read_scan, scan_of, sentence
+from nnunet_tf.inference.windows.sliding_window import BlendMode, WindowOptions
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.runtime.command_line import LARGEST_OVERLAP
 from nnunet_tf.runtime.device import Device, start_tensorflow
@@ -31,7 +31,7 @@ from nnunet_tf.runtime.device import Device, start_tensorflow
 if TYPE_CHECKING:
     import keras
 
-    from nnunet_tf.inference.ensemble import Prediction, Wanted
+    from nnunet_tf.inference.volume.ensemble import Prediction, Wanted
 
 SomePredictor = TypeVar("SomePredictor", bound="Predictor")
 
@@ -110,7 +110,7 @@ class Predictor:
         window_batch: int | None,
         postprocessing: Postprocessing | None,
     ) -> None:
-        from nnunet_tf.inference.ensemble import Ensemble, Member
+        from nnunet_tf.inference.volume.ensemble import Ensemble, Member
 
         self.plans = tuple(plan for plan, _ in members)
         self.postprocessing = postprocessing
@@ -149,7 +149,7 @@ class Predictor:
         """
         import tensorflow as tf
 
-        from nnunet_tf.inference.ensemble import Wanted
+        from nnunet_tf.inference.volume.ensemble import Wanted
 
         try:
             prediction = self.ensemble.predict(volume, wanted or Wanted(), progress)

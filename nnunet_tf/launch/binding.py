@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 SYSTEM = Path("/sys/devices/system")
 

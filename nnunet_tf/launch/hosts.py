@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import psutil
 from pydantic import PositiveInt
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import Strict
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Strict
 
 HOST = re.compile(r"([\w.-]+):([1-9]\d*)")
 THIS_MACHINE = "localhost"

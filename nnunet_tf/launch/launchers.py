@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")  # of a node, or of some in a row
 # By which the runs of a batch system are told apart.

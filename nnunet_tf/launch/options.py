@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.script import user_path
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.script import user_path
 from nnunet_tf.runtime.command_line import CommandParser, positive_int
 
 if TYPE_CHECKING:
+    from nnunet_tf.launch.horovod.workers import Launch
     from nnunet_tf.launch.hosts import Host
-    from nnunet_tf.launch.workers import Launch
 
 WAIT_SECONDS = 600  # for machines to come, where a script may find some
 WAIT_SECONDS_ALONE = 10
@@ -79,8 +79,8 @@ def workers_to_start(options: argparse.Namespace) -> "Launch | None":
 
     Raises UserError where options contradict each other or a file that they name is not there.
     """
+    from nnunet_tf.launch.horovod.workers import Connection, Elastic, Launch
     from nnunet_tf.launch.ranks import started_by_launcher
-    from nnunet_tf.launch.workers import Connection, Elastic, Launch
 
     if started_by_launcher():
         return None

@@ -2,10 +2,10 @@
 
 import os
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.launchers import Given, given_by
 
-# Set by `nnunet_tf.launch.elastic_driver`, whose slots are hosts of their own for Horovod.
+# Set by `nnunet_tf.launch.horovod.elastic_driver`, whose slots are hosts of their own for Horovod.
 SLOT_VARIABLE = "NNUNET_TF_SLOT"
 SLOTS_VARIABLE = "NNUNET_TF_SLOTS"
 
@@ -21,8 +21,9 @@ def joins_elastic_run() -> bool:
 
 
 def other_launcher() -> Given | None:
-    """Returns what a launcher other than Horovod's says of this process, until `nnunet_tf.launch.meeting` has told
-    Horovod; None where there is none.
+    """Returns what a launcher other than Horovod's says of this process; None where there is none.
+
+    That is until `nnunet_tf.launch.mpi.rendezvous` has told Horovod.
     """
     return given_by(os.environ)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from data_preprocessing.topology import Topology
+from data_preprocessing.planning.topology import Topology
 from nnunet_tf.networks.nnunet import build_nnunet
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.networks.tiny_unet import build_tiny_unet

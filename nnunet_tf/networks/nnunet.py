@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from data_preprocessing.topology import (
+from data_preprocessing.planning.topology import (
     PLAIN_CONVOLUTIONS,
     RESIDUAL_BLOCKS,
     RESIDUAL_DECODER_CONVOLUTIONS,

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, get_args
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
 from nnunet_tf.runtime.command_line import width
 

@@ -1,7 +1,7 @@
 """Instance normalisation on a processor, made of TensorFlow's batch normalisation of one sample at a time.
 
 That reads and writes the voxels a few times only, in their own precision: for the large samples that decide, forward
-and backward take a third to a half of the time of plain operations (`tests/benchmarks/normalization.py`).
+and backward take a third to a half of the time of plain operations (`scripts/benchmarks/normalization.py`).
 """
 
 import math

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from data_preprocessing.defaults import AXES
-from data_preprocessing.task import MirrorAxes, Strict
+from data_preprocessing.common.defaults import AXES
+from data_preprocessing.common.task import MirrorAxes, Strict
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
 from nnunet_tf.networks.window import UNPADDED_LOSS, input_size
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from data_preprocessing.backend import Backend, Processes
+from data_preprocessing.jobs.backend import Backend, Processes
 
 
 def chosen_backend(options: argparse.Namespace) -> Backend:
@@ -14,7 +14,7 @@ def chosen_backend(options: argparse.Namespace) -> Backend:
     """
     if options.backend == "processes":
         return Processes(options.n_jobs, int(options.memory * 2**30) if options.memory else None)
-    from data_preprocessing.dask_cluster import DaskCluster
+    from data_preprocessing.jobs.dask_cluster import DaskCluster
 
     return DaskCluster(options.scheduler, _say)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from data_preprocessing.defaults import AXES, FOLDS, known_axes
-from data_preprocessing.errors import UserError
-from data_preprocessing.script import USER_ERROR_STATUS, accept_all_signs, print_user_error, user_path
+from data_preprocessing.common.defaults import AXES, FOLDS, known_axes
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.script import USER_ERROR_STATUS, accept_all_signs, print_user_error, user_path
 from nnunet_tf.choices import FoldName
 
 FAILURE_STATUS = 1

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime import onednn
 from nnunet_tf.runtime.precision import Precision, choose_precision
 from nnunet_tf.runtime.processor import read_processor

@@ -2,7 +2,7 @@
 
 import argparse
 
-from data_preprocessing.task import load_task
+from data_preprocessing.common.task import load_task
 
 
 def set_dim(options: argparse.Namespace) -> None:

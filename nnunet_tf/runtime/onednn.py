@@ -74,7 +74,7 @@ def has_bfloat16(flags: Set[str]) -> bool:
     """Returns whether oneDNN computes bfloat16 by instructions on a processor with these flags of /proc/cpuinfo.
 
     AVX-512 without them is not enough: oneDNN then emulates them, and a training step takes two to four times as long
-    as in float32 (`tests/benchmarks/step.py` under ONEDNN_MAX_CPU_ISA=AVX512_CORE).
+    as in float32 (`scripts/benchmarks/step.py` under ONEDNN_MAX_CPU_ISA=AVX512_CORE).
     """
     return instruction_set(flags) in (*_X86_WITH_BFLOAT16, "ARM_BF16")
 

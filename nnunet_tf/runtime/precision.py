@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Literal
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime import onednn
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]

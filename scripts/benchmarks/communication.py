@@ -1,4 +1,4 @@
-"""What the all-reduce of the gradients costs, without any training: python -m tests.benchmarks.communication
+"""What the all-reduce of the gradients costs, without any training: python -m scripts.benchmarks.communication
 
 The gradients of the 3D network of task 01 (features 32 to 320) with deep supervision, on processes of this machine that
 talk through Gloo, with and without --fp16-allreduce. Bytes are those that each worker sends in a ring all-reduce,
@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 
+from nnunet_tf.launch.horovod.workers import Launch, start
 from nnunet_tf.launch.ranks import local_size, started_by_launcher
-from nnunet_tf.launch.workers import Launch, start
 from nnunet_tf.runtime.command_line import available_cores
-from tests.benchmarks.machine import print_machine
+from scripts.benchmarks.machine import print_machine
 
 MEBIBYTE = 2**20
 
@@ -30,7 +30,7 @@ def main() -> None:
         return
     print("workers  sent as  gradients MiB  sent MiB  median s     MiB/s", flush=True)
     features = ["--features", *map(str, options.features)] if options.features else []
-    command = ["-m", "tests.benchmarks.communication", "--steps", str(options.steps), *features]
+    command = ["-m", "scripts.benchmarks.communication", "--steps", str(options.steps), *features]
     for workers in options.workers:
         start(Launch(workers=workers), command)
 
@@ -58,7 +58,7 @@ def measure(options: argparse.Namespace) -> None:
 
 def gradient_shapes(features: list[int] | None) -> list[tuple[int, ...]]:
     """Returns the shapes of the network's trainable weights."""
-    from data_preprocessing.task import load_task
+    from data_preprocessing.common.task import load_task
     from nnunet_tf.benchmark.subject import resized, synthetic_plan
     from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings

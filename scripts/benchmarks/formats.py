@@ -1,6 +1,6 @@
 """Time and memory to read one large image of another format than NIfTI, each in a process of its own.
 
-Run with ``python -m tests.benchmarks.formats``.
+Run with ``python -m scripts.benchmarks.formats``.
 """
 
 import multiprocessing
@@ -12,8 +12,8 @@ from pathlib import Path
 import SimpleITK
 from PIL import Image
 
-from data_preprocessing.volume_io import read_image
-from tests.benchmarks.machine import print_machine
+from data_preprocessing.images.volume_io import read_image
+from scripts.benchmarks.machine import print_machine
 
 SIDE = 20_000
 SHAPE = (512, 512, 600)

@@ -1,4 +1,4 @@
-"""Speed of the input pipeline, alone and beside training: python -m tests.benchmarks.input_pipeline
+"""Speed of the input pipeline, alone and beside training: python -m scripts.benchmarks.input_pipeline
 
 On synthetic shards in a temporary folder, with the patches of tasks 04 and 01.
 """
@@ -12,15 +12,15 @@ from typing import get_args
 
 import numpy as np
 
-from data_preprocessing.dataset import Dataset
-from data_preprocessing.files import write_array
-from data_preprocessing.plan import Plan, make_plan
-from data_preprocessing.shards import foreground_path, foreground_table, image_path, label_path
-from data_preprocessing.task import load_task
+from data_preprocessing.common.files import write_array
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import Dataset
+from data_preprocessing.planning.plan import Plan, make_plan
+from data_preprocessing.shards.format import foreground_path, foreground_table, image_path, label_path
 from nnunet_tf.choices import Augmentation
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling.settings import BatchSettings
 from nnunet_tf.runtime.device import start_tensorflow
-from tests.benchmarks.machine import print_machine
+from scripts.benchmarks.machine import print_machine
 
 LABELS = {0: "background", 1: "organ"}
 UNTIMED_STEPS = 2  # the first traces the step; meanwhile batches are made that cost the next steps nothing
@@ -111,11 +111,11 @@ def measure_waiting(
     from nnunet_tf.data.pipeline import TrainingBatches
     from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
+    from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
     from nnunet_tf.training.distributed import Alone
-    from nnunet_tf.training.losses import make_loss
-    from nnunet_tf.training.optimizer import make_optimizer
-    from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-    from nnunet_tf.training.step import TrainingStep
+    from nnunet_tf.training.optimization.losses import make_loss
+    from nnunet_tf.training.optimization.optimizer import make_optimizer
+    from nnunet_tf.training.optimization.step import TrainingStep
 
     network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, NetworkSettings())
     steps = UNTIMED_STEPS + scenario.training_steps

@@ -1,4 +1,4 @@
-"""Peak memory of a training step on the CPU: python -m tests.benchmarks.memory
+"""Peak memory of a training step on the CPU: python -m scripts.benchmarks.memory
 
 The 3D network of task 01 (patches of 128 x 128 x 128, four channels, four classes) with deep supervision, in float32
 and mixed precision, each in a process of its own.
@@ -11,11 +11,11 @@ import sys
 
 import numpy as np
 
-from data_preprocessing.task import load_task
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.common.task import load_task
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
-from tests.benchmarks.machine import print_machine
-from tests.benchmarks.step import training_step
+from scripts.benchmarks.machine import print_machine
+from scripts.benchmarks.step import training_step
 
 TASK = "01"
 CHANNELS = 4
@@ -36,7 +36,7 @@ def main() -> None:
         return
     for precision in ("--float32", "--amp"):
         arguments = [precision, "--batch", str(options.batch), "--encoder", options.encoder]
-        status = subprocess.run([sys.executable, "-m", "tests.benchmarks.memory", *arguments]).returncode
+        status = subprocess.run([sys.executable, "-m", "scripts.benchmarks.memory", *arguments]).returncode
         if status:
             print(f"{precision}: ended with status {status}; -9 is out of memory, try a smaller --batch")
 

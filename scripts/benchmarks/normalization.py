@@ -1,5 +1,5 @@
 """Our instance normalisation with leaky ReLU against two others, in turn in one run:
-python -m tests.benchmarks.normalization
+python -m scripts.benchmarks.normalization
 
 Forward and backward of one layer at the sizes of the stages of task 04; the naive form has no scale and offset.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from nnunet_tf.runtime.device import start_tensorflow
-from tests.benchmarks.machine import print_machine
+from scripts.benchmarks.machine import print_machine
 
 SHAPES = ((40, 56, 40, 32), (20, 28, 20, 64), (10, 14, 10, 128), (5, 7, 5, 256))
 SLOPE = 0.01

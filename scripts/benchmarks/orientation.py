@@ -1,4 +1,4 @@
-"""Dice of one anatomy on three voxel grids: python -m tests.benchmarks.orientation MODEL
+"""Dice of one anatomy on three voxel grids: python -m scripts.benchmarks.orientation MODEL
 
 MODEL is a folder trained on the phantom, such as the demo's: demo/results/task00_3d/fold_0
 """
@@ -7,8 +7,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from data_preprocessing.phantom import LABELS, ORIENTATIONS, Options, sample_case, write_case
-from data_preprocessing.volume_io import save_image
+from data_preprocessing.images.volume_io import save_image
+from data_preprocessing.synthetic.phantom import LABELS, ORIENTATIONS, Options, sample_case, write_case
 
 UNSEEN_CASES = (18, 20)  # of the demo's 24, those from 18 on are test cases
 SPACING = (1.4, 1.4, 1.6)
@@ -19,9 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", type=Path)
     folder = parser.parse_args().model
-    from nnunet_tf.evaluation.case import score_case
-    from nnunet_tf.evaluation.options import ScoringOptions
-    from nnunet_tf.evaluation.structures import class_structures
+    from nnunet_tf.evaluation.scoring.case import score_case
+    from nnunet_tf.evaluation.scoring.options import ScoringOptions
+    from nnunet_tf.evaluation.scoring.structures import class_structures
     from nnunet_tf.inference.predictor import Predictor
 
     predictor = Predictor(folder)

@@ -1,5 +1,5 @@
 """A network trained on one CT alone must give its labels back, on another grid and in another orientation:
-python -m tests.benchmarks.overfit CT LABELS [--folder DIR] [--epochs N]
+python -m scripts.benchmarks.overfit CT LABELS [--folder DIR] [--epochs N]
 
 Trains on the scan as it is, predicts a copy of it resampled to 1.5 mm and stored as LPS, and scores that against the
 labels brought to the same grid: each class resampled linearly, the largest wins.
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from tests.benchmarks.machine import print_machine
+from scripts.benchmarks.machine import print_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACING_MM = 1.5

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.phantom import write_dataset
-from data_preprocessing.pipeline import preprocess
-from data_preprocessing.plan import make_plan
-from data_preprocessing.task import load_task
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.pipeline import preprocess
+from data_preprocessing.synthetic.phantom import write_dataset
 from tests.conftest import SMALL_CONFIG, SMALL_PHANTOM
 
 

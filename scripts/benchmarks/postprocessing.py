@@ -1,4 +1,4 @@
-"""Time and memory of postprocessing the segmentation of a large CT: python -m tests.benchmarks.postprocessing
+"""Time and memory of postprocessing the segmentation of a large CT: python -m scripts.benchmarks.postprocessing
 
 Blobs of 41 numbers, with half a million voxels changed at random: far more islands than a network leaves.
 """
@@ -10,8 +10,8 @@ import time
 import numpy as np
 from scipy import ndimage
 
-from nnunet_tf.inference.postprocessing import Postprocessing, apply
-from tests.benchmarks.machine import print_machine
+from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
+from scripts.benchmarks.machine import print_machine
 
 COARSENESS = 8  # voxels a side of what the blobs are made of
 SPECKLES = 500_000

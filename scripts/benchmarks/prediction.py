@@ -1,4 +1,4 @@
-"""Memory and time of predicting a large CT with a tiny network: python -m tests.benchmarks.prediction
+"""Memory and time of predicting a large CT with a tiny network: python -m scripts.benchmarks.prediction
 
 Patch and spacing of task 03, windows overlapping by half, noise for a scan, a 1x1x1 convolution for a network: what is
 measured is everything around it. Each part is a process of its own. The way back, from logits to labels on the scan's
@@ -13,19 +13,23 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 from skimage.transform import resize
 
-from data_preprocessing.dataset import Dataset
-from data_preprocessing.plan import Plan, make_plan
-from data_preprocessing.prepare import place, prepare_image
-from data_preprocessing.resample import LINEAR, PlaneResampler, resampled_shape
-from data_preprocessing.task import load_task
-from data_preprocessing.volume_io import Volume
-from tests.benchmarks.machine import print_machine
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import Dataset
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.planning.plan import Plan, make_plan
+from data_preprocessing.shards.prepare import place, prepare_image
+from data_preprocessing.transforms.resample import LINEAR, PlaneResampler, resampled_shape
+from scripts.benchmarks.machine import print_machine
+
+if TYPE_CHECKING:
+    import keras
 
 TASK = "03"
 SPACING = (0.9, 0.8, 0.8)  # (z, y, x) of the scan, mm
@@ -55,7 +59,7 @@ def measure_prediction(options: argparse.Namespace) -> None:
 
     start_tensorflow("cpu", amp=False)
     print_machine()
-    from nnunet_tf.inference.ensemble import Ensemble, Member, Wanted
+    from nnunet_tf.inference.volume.ensemble import Ensemble, Member, Wanted
 
     plan = liver_plan(options.classes)
     lap = Lap()
@@ -72,8 +76,8 @@ def measure_prediction(options: argparse.Namespace) -> None:
 
 def compare_restoring(options: argparse.Namespace) -> None:
     """Brings the same logits back by ours, skimage and SciPy; prints seconds for the whole and ratios."""
-    from nnunet_tf.inference.decisions import likeliest
-    from nnunet_tf.inference.restore import RestoredPlanes
+    from nnunet_tf.inference.volume.decisions import likeliest
+    from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
     from nnunet_tf.runtime.command_line import available_cores
 
     plan = liver_plan(options.classes)
@@ -136,7 +140,7 @@ def noise(shape: Sequence[int]) -> Volume:
     return Volume(array, SPACING, grid)
 
 
-def tiny_network(plan: Plan):
+def tiny_network(plan: Plan) -> "keras.Model":
     """Returns a convolution of one voxel."""
     import keras
 
@@ -153,6 +157,7 @@ class Lap:
         self._start = time.perf_counter()
 
     def __call__(self, title: str) -> None:
+        """Prints the time since the last call and the peak of memory so far."""
         now = time.perf_counter()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
         print(f"{now - self._start:7.1f} s   peak {peak:5.2f} GiB   {title}", flush=True)

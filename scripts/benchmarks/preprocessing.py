@@ -1,4 +1,4 @@
-"""Time and memory of preprocessing one synthetic CT: python -m tests.benchmarks.preprocessing
+"""Time and memory of preprocessing one synthetic CT: python -m scripts.benchmarks.preprocessing
 
 Each line is one process: a volume of the given size is written, then made into a shard.
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.pipeline import preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.task import load_task
-from tests.benchmarks.machine import print_machine
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.pipeline import preprocess_case
+from scripts.benchmarks.machine import print_machine
 
 SPACING_BEFORE, SPACING_AFTER = (0.9, 0.9, 1.2), (1.5, 0.8, 0.8)  # (x, y, z) of the file; (z, y, x) of the plan
 LARGE_CT = (512, 512, 600)

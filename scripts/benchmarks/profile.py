@@ -1,6 +1,6 @@
-"""What a training step spends its time on, by kind of operation: python -m tests.benchmarks.profile [--amp]
+"""What a training step spends its time on, by kind of operation: python -m scripts.benchmarks.profile [--amp]
 
-The step of `tests.benchmarks.step`, ours, under TensorFlow's profiler. Operations run side by side: a kind's share is
+The step of `scripts.benchmarks.step`, ours, under TensorFlow's profiler. Operations run side by side: a kind's share is
 that of the time of all operations, and its seconds are that share of the step.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
-from tests.benchmarks.machine import print_machine
-from tests.benchmarks.step import CLASSES, PATCH, SPACING, our_network, training_step
+from scripts.benchmarks.machine import print_machine
+from scripts.benchmarks.step import CLASSES, PATCH, SPACING, our_network, training_step
 
 # The first that is found in an operation's name, such as StatefulPartitionedCall/unet_3d_1/encoder0_norm0_1/mul:Mul.
 # The written-out gradient of the normalisation has no name of its own: it is what is left inside the call.

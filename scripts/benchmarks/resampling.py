@@ -1,4 +1,4 @@
-"""Speed of our cubic resampling against skimage, in turn in one run: python -m tests.benchmarks.resampling"""
+"""Speed of our cubic resampling against skimage, in turn in one run: python -m scripts.benchmarks.resampling"""
 
 import argparse
 import time
@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.transform import resize
 
-from data_preprocessing.resample import CUBIC, axis_operator, resample
-from tests.benchmarks.machine import print_machine
+from data_preprocessing.transforms.resample import CUBIC, axis_operator, resample
+from scripts.benchmarks.machine import print_machine
 
 
 def main() -> None:

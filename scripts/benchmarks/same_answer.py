@@ -1,4 +1,4 @@
-"""The loss curve of 1, 2 and 4 workers at the same global batch and seed: python -m tests.benchmarks.same_answer
+"""The loss curve of 1, 2 and 4 workers at the same global batch and seed: python -m scripts.benchmarks.same_answer
 
 On the CPU, on a small phantom data set unless --task and --shards say otherwise. Without augmentation, as the voxels of
 its noise are drawn by each worker for itself.
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.machine import print_machine
-from tests.benchmarks.phantom_shards import write_shards
+from scripts.benchmarks.machine import print_machine
+from scripts.benchmarks.phantom_shards import write_shards
 
 ROOT = Path(__file__).resolve().parents[2]
 

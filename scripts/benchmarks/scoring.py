@@ -1,4 +1,4 @@
-"""Time and memory of scoring one large case: python -m tests.benchmarks.scoring
+"""Time and memory of scoring one large case: python -m scripts.benchmarks.scoring
 
 A CT of 512 x 512 x 600 voxels with 41 ellipsoids, the longest 24 cm, the prediction a voxel beside the
 truth along each axis.
@@ -13,10 +13,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from nnunet_tf.evaluation.case import load_pair, score_case
-from nnunet_tf.evaluation.options import ScoringOptions
-from nnunet_tf.evaluation.structures import class_structures
-from tests.benchmarks.machine import print_machine
+from nnunet_tf.evaluation.scoring.case import load_pair, score_case
+from nnunet_tf.evaluation.scoring.options import ScoringOptions
+from nnunet_tf.evaluation.scoring.structures import class_structures
+from scripts.benchmarks.machine import print_machine
 
 SHAPE = (512, 512, 600)
 SPACING = (0.75, 0.75, 1.0)

@@ -1,4 +1,4 @@
-"""Where the time of preprocessing the hippocampus goes: python -m tests.benchmarks.stage"""
+"""Where the time of preprocessing the hippocampus goes: python -m scripts.benchmarks.stage"""
 
 import time
 
@@ -8,13 +8,13 @@ import argparse  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from data_preprocessing.backend import Processes  # noqa: E402
-from data_preprocessing.checks.dataset import check_dataset  # noqa: E402
-from data_preprocessing.open_dataset import open_dataset  # noqa: E402
-from data_preprocessing.pipeline import preprocess, preprocess_case  # noqa: E402
-from data_preprocessing.plan import make_plan  # noqa: E402
-from data_preprocessing.task import load_task  # noqa: E402
-from tests.benchmarks.machine import print_machine  # noqa: E402
+from data_preprocessing.common.task import load_task  # noqa: E402
+from data_preprocessing.dataset.open_dataset import open_dataset  # noqa: E402
+from data_preprocessing.dataset.verify import check_dataset  # noqa: E402
+from data_preprocessing.jobs.backend import Processes  # noqa: E402
+from data_preprocessing.planning.plan import make_plan  # noqa: E402
+from data_preprocessing.shards.pipeline import preprocess, preprocess_case  # noqa: E402
+from scripts.benchmarks.machine import print_machine  # noqa: E402
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

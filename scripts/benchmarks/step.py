@@ -1,5 +1,5 @@
 """Our training step against the same network of stock Keras layers, in turn in one run:
-python -m tests.benchmarks.step [--amp] [--features 16]
+python -m scripts.benchmarks.step [--amp] [--features 16]
 
 The 3D network of task 04 with deep supervision, patches of 40 x 56 x 40, batch 2; no data loading. Each precision is a
 run of its own.
@@ -7,12 +7,17 @@ run of its own.
 
 import argparse
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_preprocessing.topology import Topology, plan_topology
+from data_preprocessing.planning.topology import Topology, plan_topology
 from nnunet_tf.runtime.device import start_tensorflow
-from tests.benchmarks.machine import print_machine
+from scripts.benchmarks.machine import print_machine
+
+if TYPE_CHECKING:
+    import keras
 
 PATCH = (40, 56, 40)
 CLASSES = 3
@@ -47,7 +52,7 @@ def main() -> None:
     print(f"{runtime.precision}: median ours {ours:.3f} s   stock {stock:.3f} s   ratio {stock / ours:.2f}")
 
 
-def our_network(topology: Topology):
+def our_network(topology: Topology) -> "keras.Model":
     """Returns the network that is trained."""
     from nnunet_tf.networks.build import build_network
     from nnunet_tf.networks.settings import NetworkSettings
@@ -55,7 +60,7 @@ def our_network(topology: Topology):
     return build_network(topology, PATCH, 1, CLASSES, NetworkSettings(deep_supervision=True))
 
 
-def stock_network(topology: Topology):
+def stock_network(topology: Topology) -> "keras.Model":
     """Returns the same network of layers that come with Keras."""
     import keras
     from keras import layers
@@ -82,15 +87,15 @@ def stock_network(topology: Topology):
     return keras.Model(image, heads[::-1])
 
 
-def training_step(network):
+def training_step(network: "keras.Model") -> Callable:
     """Returns the step `train.py` makes with `network`."""
     import keras
 
+    from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
     from nnunet_tf.training.distributed import Alone
-    from nnunet_tf.training.losses import make_loss
-    from nnunet_tf.training.optimizer import make_optimizer
-    from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-    from nnunet_tf.training.step import TrainingStep
+    from nnunet_tf.training.optimization.losses import make_loss
+    from nnunet_tf.training.optimization.optimizer import make_optimizer
+    from nnunet_tf.training.optimization.step import TrainingStep
 
     scaled = keras.mixed_precision.dtype_policy().name == "mixed_float16"
     optimizer = make_optimizer(OptimizerSettings(learning_rate=1e-3), steps=1000, loss_scaling=scaled)

@@ -1,4 +1,4 @@
-"""Training on two hosts, one of which is cut off: python -m tests.benchmarks.two_hosts [--sshd /usr/sbin/sshd]
+"""Training on two hosts, one of which is cut off: python -m scripts.benchmarks.two_hosts [--sshd /usr/sbin/sshd]
 
 The hosts are network namespaces of this machine, joined by a virtual cable, with an ssh server in the second; they
 share processors and disk, but nothing goes from one to the other but over that cable. First a run of two epochs on
@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.machine import print_machine
-from tests.benchmarks.phantom_shards import write_shards
+from scripts.benchmarks.machine import print_machine
+from scripts.benchmarks.phantom_shards import write_shards
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = {"nnunet_a": "10.77.0.1", "nnunet_b": "10.77.0.2"}

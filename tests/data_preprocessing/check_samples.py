@@ -8,11 +8,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Finding, Row
-
-from .samples import RAS_SPACING, make_config, save
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Finding, Row
+from data_preprocessing.jobs.backend import Backend, Processes
+from tests.data_preprocessing.samples import RAS_SPACING, make_config, save
 
 SHAPE = (5, 6, 7)  # (i, j, k), all different
 AFFINE = np.diag([*RAS_SPACING, 1])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .samples import anatomy, save
+from tests.data_preprocessing.samples import anatomy, save
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.fingerprint import CaseGeometry, ChannelIntensities, Fingerprint
+from data_preprocessing.planning.fingerprint import CaseGeometry, ChannelIntensities, Fingerprint
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"  # beside the checkout
 needs_hippocampus = pytest.mark.skipif(

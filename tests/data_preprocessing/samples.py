@@ -14,12 +14,12 @@ import pytest
 from matplotlib.image import imread
 from PIL import Image
 
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import preprocess_case
-from data_preprocessing.plan import Plan, make_plan
-from data_preprocessing.task import TaskConfig
-from data_preprocessing.volume_io import read_image
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import TaskConfig
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.images.volume_io import read_image
+from data_preprocessing.planning.plan import Plan, make_plan
+from data_preprocessing.shards.pipeline import preprocess_case
 
 RAS_SHAPE = (3, 4, 5)  # (x, y, z), all different, so that no two axes can be confused
 RAS_SPACING = (0.5, 1.5, 2.5)  # mm along (x, y, z), all different and exact in binary

@@ -6,8 +6,8 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Header, data_type_codes
 from nibabel.spatialimages import HeaderDataError
 
-from data_preprocessing.checks.finding import Finding, Row, error
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
+from data_preprocessing.images.checks.finding import Finding, Row, error
 
 COPY_AGAIN = "copy it again from its source"
 CONVERT_AGAIN = "convert it again from its source"

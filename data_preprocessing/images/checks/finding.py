@@ -6,7 +6,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 Level = Literal["error", "warning"]
 

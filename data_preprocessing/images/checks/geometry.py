@@ -7,7 +7,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.nifti1 import Nifti1Header
 from nibabel.spatialimages import HeaderDataError
 
-from data_preprocessing.checks.finding import Finding, Row, error, warning
+from data_preprocessing.images.checks.finding import Finding, Row, error, warning
 
 SMALLEST_VOLUME = 1e-6  # of the unit directions, 1 when straight: under it they lie in one plane, rounding aside
 SHEAR_OF_ROUNDING = 2e-4  # cosine between two axes: directions written with four digits reach 1.4e-4

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from nibabel.orientations import aff2axcodes
 
-from data_preprocessing.checks.finding import Finding, Row, error, warning
-from data_preprocessing.orientation import axes_onto, in_order_of, unit_directions
+from data_preprocessing.images.checks.finding import Finding, Row, error, warning
+from data_preprocessing.images.orientation import axes_onto, in_order_of, unit_directions
 
 GRID_TOLERANCE = 1e-3  # affines this close (mm) describe the same grid
 TURN_OF_ROUNDING = 1.0  # degrees between axes: directions written with two digits reach 0.6

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from data_preprocessing.checks.finding import Finding, Row, error, warning
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
+from data_preprocessing.images.checks.finding import Finding, Row, error, warning
 
 
 def check_there(path: Path) -> list[Finding]:

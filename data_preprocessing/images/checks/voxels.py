@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_preprocessing.checks.finding import Finding, Row, error, warning
+from data_preprocessing.images.checks.finding import Finding, Row, error, warning
 
 LABEL_TOLERANCE = 1e-3  # float labels this close to an integer are that integer
 HIGHEST_RESCALED = 1.0  # Hounsfield units of air are -1000, of bone over 1000: nothing of a body fits under 1

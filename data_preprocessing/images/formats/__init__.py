@@ -1,1 +1,1 @@
-"""Image formats other than NIfTI: each module reads and writes one family, `table.py` says which file is whose."""
+"""Image formats other than NIfTI: each module reads and writes one family, `registry.py` says which file is whose."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.finding import Finding, Row, unusable, warning
-from data_preprocessing.formats.dicom_pixels import read_voxels, result_type
-from data_preprocessing.formats.dicom_series import (
+from data_preprocessing.images.checks.finding import Finding, Row, unusable, warning
+from data_preprocessing.images.formats.dicom_pixels import read_voxels, result_type
+from data_preprocessing.images.formats.dicom_series import (
     SUFFIX,
     find_series,
     is_dicom,
@@ -18,8 +18,8 @@ from data_preprocessing.formats.dicom_series import (
     series_folders,
     without_localizers,
 )
-from data_preprocessing.formats.dicom_slices import CONVERT_SERIES, Slice
-from data_preprocessing.formats.stored import LPS_TO_RAS, Stored, check_memory, no_voxels
+from data_preprocessing.images.formats.dicom_slices import CONVERT_SERIES, Slice
+from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, check_memory, no_voxels
 
 __all__ = [
     "SUFFIX",

@@ -13,8 +13,8 @@ from pydicom.tag import Tag
 from pydicom.uid import UID
 from pydicom.valuerep import STANDARD_VR
 
-from data_preprocessing.checks.file_format import COPY_AGAIN
-from data_preprocessing.checks.finding import Row, Unusable, unusable
+from data_preprocessing.images.checks.file_format import COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, Unusable, unusable
 
 MAGIC, MAGIC_OFFSET = b"DICM", 128
 IMAGE_KINDS = ("Image Storage", "Parametric Map Storage")  # in the names of SOP classes of images

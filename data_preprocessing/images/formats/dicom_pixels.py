@@ -30,9 +30,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from data_preprocessing.checks.finding import Row, Unusable, unusable
-from data_preprocessing.formats.dicom_file import INVALID, damaged
-from data_preprocessing.formats.dicom_slices import EXPORT_AGAIN, PixelFormat, Slice
+from data_preprocessing.images.checks.finding import Row, Unusable, unusable
+from data_preprocessing.images.formats.dicom_file import INVALID, damaged
+from data_preprocessing.images.formats.dicom_slices import EXPORT_AGAIN, PixelFormat, Slice
 
 DECOMPRESS = "decompress it with gdcmconv --raw"
 END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.checks.finding import Finding, Row, Unusable, unusable, warning
-from data_preprocessing.formats.dicom_file import Header, damaged, read_header
-from data_preprocessing.formats.dicom_slices import Slice, slices_of
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, unusable, warning
+from data_preprocessing.images.formats.dicom_file import Header, damaged, read_header
+from data_preprocessing.images.formats.dicom_slices import Slice, slices_of
 
 SUFFIX = ".dcm"
 INDEX_NAME = "DICOMDIR"

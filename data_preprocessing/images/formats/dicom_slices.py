@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from pydicom import Dataset
 
-from data_preprocessing.checks.finding import Row, Unusable, unusable
-from data_preprocessing.formats.dicom_file import INVALID, PER_FRAME, SHARED, Header, damaged
+from data_preprocessing.images.checks.finding import Row, Unusable, unusable
+from data_preprocessing.images.formats.dicom_file import INVALID, PER_FRAME, SHARED, Header, damaged
 
 FLOAT_PIXELS: dict[int, np.dtype] = {0x7FE00008: np.dtype(np.float32), 0x7FE00009: np.dtype(np.float64)}
 ALLOCATED_BITS = (8, 16, 32)

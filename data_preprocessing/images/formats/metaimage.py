@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
-from data_preprocessing.formats.stored import LPS_TO_RAS, Stored, no_voxels, one_number_a_voxel
-from data_preprocessing.nifti_file import NiftiImage
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
+from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, no_voxels, one_number_a_voxel
+from data_preprocessing.images.nifti_file import NiftiImage
 
 HEADER_BYTES = 2**20  # more than any header takes
 END = re.compile(rb"^[ \t]*ElementDataFile[ \t]*[=:][ \t]*([^\r\n]*?)[ \t]*(\r?\n|\Z)", re.MULTILINE | re.IGNORECASE)

@@ -13,10 +13,10 @@ from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN, check_length
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.formats.stored import Stored, no_voxels, one_number_a_voxel
-from data_preprocessing.nifti_file import undamaged
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, check_length
+from data_preprocessing.images.checks.finding import Row, refuse, unusable
+from data_preprocessing.images.formats.stored import Stored, no_voxels, one_number_a_voxel
+from data_preprocessing.images.nifti_file import undamaged
 
 TYPE_OFFSET = 20  # bytes before the number of the voxels' type
 VERSION = b"\x00\x00\x00\x01"  # the first four bytes of every such file

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats.nrrd_geometry import Geometry, channel_axis, geometry_of
-from data_preprocessing.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
-from data_preprocessing.formats.stored import Stored, no_voxels, one_number_a_voxel
-from data_preprocessing.nifti_file import NiftiImage
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.nrrd_geometry import Geometry, channel_axis, geometry_of
+from data_preprocessing.images.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
+from data_preprocessing.images.formats.stored import Stored, no_voxels, one_number_a_voxel
+from data_preprocessing.images.nifti_file import NiftiImage
 
 HEADER_BYTES = 2**20  # more than any header takes
 MAGIC = b"NRRD"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats.stored import LPS_TO_RAS
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.stored import LPS_TO_RAS
 
 DOMAIN_KINDS = ("domain", "space", "time", "???", "none", "unknown")
 UNREAL_KINDS = ("complex",)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
 
 KINDS = {".png": "PNG", ".bmp": "BMP", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 SUFFIX_OF_KIND = {"PNG": ".png", "BMP": ".bmp", "JPEG": ".jpg", "TIFF": ".tif"}

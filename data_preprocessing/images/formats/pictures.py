@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_preprocessing.checks.file_format import COPY_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats.picture_header import COLOURS, KINDS, PictureHeader, parse
-from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
-from data_preprocessing.nifti_file import NiftiImage
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.checks.file_format import COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.picture_header import COLOURS, KINDS, PictureHeader, parse
+from data_preprocessing.images.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
+from data_preprocessing.images.nifti_file import NiftiImage
 
 MOST_BEFORE_FRAME = 2**22  # bytes of a JPEG's metadata before its size
 LOST = "(Corrupt EXIF data|Truncated File Read)"  # what Pillow only warns of

@@ -9,9 +9,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import COPY_AGAIN, check_length
-from data_preprocessing.checks.finding import Row, refuse, unusable
-from data_preprocessing.formats.stored import check_memory
+from data_preprocessing.images.checks.file_format import COPY_AGAIN, check_length
+from data_preprocessing.images.checks.finding import Row, refuse, unusable
+from data_preprocessing.images.formats.stored import check_memory
 
 BLOCK = 2**18  # bytes read, and decompressed, at once
 ANY_ZLIB = 47  # zlib's number for gzip or zlib, as the data begins

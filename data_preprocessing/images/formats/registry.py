@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from data_preprocessing.checks.file_format import SAVE_AS_ONE
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats import dicom, metaimage, mgz, nrrd, pictures, sidecar, tiff
-from data_preprocessing.formats.stored import Stored
-from data_preprocessing.nifti_file import NIFTI_SUFFIXES, NiftiImage, nifti_suffix
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.checks.file_format import SAVE_AS_ONE
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats import dicom, metaimage, mgz, nrrd, pictures, sidecar, tiff
+from data_preprocessing.images.formats.stored import Stored
+from data_preprocessing.images.nifti_file import NIFTI_SUFFIXES, NiftiImage, nifti_suffix
 
 NIFTI_SUFFIX = ".nii.gz"
 PAIR_SUFFIXES = (".hdr", ".img")  # not read

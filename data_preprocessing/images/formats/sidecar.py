@@ -8,8 +8,8 @@ import math
 import re
 from pathlib import Path
 
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.files import write_json
+from data_preprocessing.common.files import write_json
+from data_preprocessing.images.checks.finding import Row, unusable
 
 KEY = "spacing"
 CHANNEL_SUFFIX = re.compile(r"_\d{4}$")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from data_preprocessing.checks.finding import Finding, Row, Unusable, unusable
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, unusable
 
 CONVERT = "convert it to NIfTI, or to one of the formats of docs/formats.md"
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import COPY_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats.picture_header import check_kind
-from data_preprocessing.formats.pictures import check_highest
-from data_preprocessing.formats.sidecar import read_spacing
-from data_preprocessing.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
-from data_preprocessing.formats.tiff_axes import Layout, find_layout
-from data_preprocessing.formats.tiff_pages import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.checks.file_format import COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.picture_header import check_kind
+from data_preprocessing.images.formats.pictures import check_highest
+from data_preprocessing.images.formats.sidecar import read_spacing
+from data_preprocessing.images.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
+from data_preprocessing.images.formats.tiff_axes import Layout, find_layout
+from data_preprocessing.images.formats.tiff_pages import (
     PALETTE,
     SAVE_PLAIN,
     check_page,
@@ -33,7 +33,7 @@ from data_preprocessing.formats.tiff_pages import (
     decode,
     dtype_of,
 )
-from data_preprocessing.nifti_file import NiftiImage
+from data_preprocessing.images.nifti_file import NiftiImage
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage

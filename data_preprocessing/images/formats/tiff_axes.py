@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_preprocessing.checks.file_format import COPY_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
-from data_preprocessing.formats.tiff_pages import SAVE_PLAIN
+from data_preprocessing.images.checks.file_format import COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
+from data_preprocessing.images.formats.tiff_pages import SAVE_PLAIN
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries

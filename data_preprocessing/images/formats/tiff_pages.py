@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_preprocessing.checks.file_format import COPY_AGAIN
-from data_preprocessing.checks.finding import Row, unusable
+from data_preprocessing.images.checks.file_format import COPY_AGAIN
+from data_preprocessing.images.checks.finding import Row, unusable
 
 if TYPE_CHECKING:
     from tifffile import TiffPage

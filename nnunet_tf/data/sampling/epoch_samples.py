@@ -5,13 +5,13 @@ from typing import Self
 
 import numpy as np
 
-from data_preprocessing.defaults import axis_numbers
-from data_preprocessing.plan import Plan
-from nnunet_tf.data.parameters import Parameters, draw_parameters, is_anisotropic
-from nnunet_tf.data.places import draw_places
-from nnunet_tf.data.regions import Regions, mirror_regions, source_regions
-from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.data.volumes import Volumes
+from data_preprocessing.common.defaults import axis_numbers
+from data_preprocessing.planning.plan import Plan
+from nnunet_tf.data.augmentation.parameters import Parameters, draw_parameters, is_anisotropic
+from nnunet_tf.data.augmentation.source_boxes import Regions, mirror_regions, source_regions
+from nnunet_tf.data.sampling.patch_positions import draw_places
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.data.sampling.shard_index import Volumes
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_tf.data.volumes import Volumes
+from nnunet_tf.data.sampling.shard_index import Volumes
 
 FOREGROUND_EVERY = 3  # patches, one is centred on a foreground voxel (nnU-Net, Nature Methods 2021, methods)
 

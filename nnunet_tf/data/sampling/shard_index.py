@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.shards import foreground_path, image_path
+from data_preprocessing.shards.format import foreground_path, image_path
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from pydantic import BaseModel
 
-from data_preprocessing.plan import Plan
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.runtime.precision import Precision
 
 BLOCK = 2**18  # voxels counted at once: NumPy makes eight bytes of each

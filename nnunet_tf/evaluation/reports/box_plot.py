@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from data_preprocessing.figure import new_figure
-from data_preprocessing.files import atomic_path
-from data_preprocessing.wording import counted
-from nnunet_tf.evaluation.summary import Evaluation
+from data_preprocessing.common.figure import new_figure
+from data_preprocessing.common.files import atomic_path
+from data_preprocessing.common.text import counted
+from nnunet_tf.evaluation.summaries.summary import Evaluation
 
 MEASURES = {"dice": "Dice", "nsd": "NSD"}
 INCHES_PER_STRUCTURE = 0.32

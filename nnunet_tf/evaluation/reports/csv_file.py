@@ -4,8 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_preprocessing.files import atomic_path
-from nnunet_tf.evaluation.scores import Score
+from data_preprocessing.common.files import atomic_path
+from nnunet_tf.evaluation.metrics.scores import Score
 
 
 def write_csv(path: Path, scores: Sequence[Score]) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder
-from data_preprocessing.inputs_kept import Inputs
-from data_preprocessing.scans import find_files
-from nnunet_tf.evaluation.structures import homes
-from nnunet_tf.inference.model_folder import fold_folders
-from nnunet_tf.inference.outputs import PROBABILITIES
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import make_folder
+from data_preprocessing.common.inputs_kept import Inputs
+from data_preprocessing.dataset.scans import find_files
+from nnunet_tf.evaluation.scoring.structures import homes
+from nnunet_tf.inference.cases.outputs import PROBABILITIES
+from nnunet_tf.inference.models.folder import fold_folders
 
 FILES = ("csv", "json", "plot")  # options that name one file
 DESCRIPTIONS = "*.json"  # dataset.json, plan.json and what else lies beside a folder that is read

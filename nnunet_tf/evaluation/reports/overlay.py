@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from scipy import ndimage
 
-from data_preprocessing.figure import new_figure
-from data_preprocessing.files import atomic_path
+from data_preprocessing.common.figure import new_figure
+from data_preprocessing.common.files import atomic_path
 
 COLOURS = ("#ffb000", "#dc267f", "#648fff", "#4cd964", "#fe6100", "#b388ff", "#00c2c7", "#f5f55a")
 """Told apart with colour blindness too (the first five: IBM's palette); classes past the eighth start over."""

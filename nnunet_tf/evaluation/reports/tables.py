@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from nnunet_tf.evaluation.detection import Detection
-from nnunet_tf.evaluation.folds import CrossValidation
-from nnunet_tf.evaluation.summary import Evaluation, Statistics, WorstCase
-from nnunet_tf.evaluation.validation_scores import ValidationScores
+from nnunet_tf.evaluation.summaries.folds import CrossValidation
+from nnunet_tf.evaluation.summaries.summary import Evaluation, Statistics, WorstCase
+from nnunet_tf.evaluation.summaries.validation_scores import ValidationScores
 from nnunet_tf.runtime.console import wide_console
 
 

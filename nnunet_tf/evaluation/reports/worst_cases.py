@@ -5,21 +5,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder, refuse_clashing_names
-from data_preprocessing.formats.table import is_picture
-from data_preprocessing.image_file import read_header
-from data_preprocessing.scan_names import FIRST_CHANNEL
-from data_preprocessing.scans import find_files, find_images
-from data_preprocessing.scheduler import Job, Outcome
-from data_preprocessing.volume_io import numbers_on, read_image
-from nnunet_tf.evaluation.case import open_pair, refuse_other_grid
-from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, pair_files
-from nnunet_tf.evaluation.jobs import run_cases
-from nnunet_tf.evaluation.overlay import save_overlay
-from nnunet_tf.evaluation.structures import class_names
-from nnunet_tf.evaluation.summary import Evaluation
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import make_folder, refuse_clashing_names
+from data_preprocessing.dataset.scan_names import FIRST_CHANNEL
+from data_preprocessing.dataset.scans import find_files, find_images
+from data_preprocessing.images.formats.registry import is_picture
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.volume_io import numbers_on, read_image
+from data_preprocessing.jobs.backend import Backend, Processes
+from data_preprocessing.jobs.process_pool import Job, Outcome
+from nnunet_tf.evaluation.reports.overlay import save_overlay
+from nnunet_tf.evaluation.scoring.case import open_pair, refuse_other_grid
+from nnunet_tf.evaluation.scoring.folder import FilePair, estimate_scoring, pair_files
+from nnunet_tf.evaluation.scoring.jobs import run_cases
+from nnunet_tf.evaluation.scoring.structures import class_names
+from nnunet_tf.evaluation.summaries.summary import Evaluation
 
 BYTES_TO_DRAW = 12  # a voxel and channel: the image in float32, while it is read and its contrast is found
 CLASSES_IN_TITLE = 4  # more than these: their mean only

@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from data_preprocessing.checks.grids import NOT_TRUSTED, compare_grids
-from data_preprocessing.checks.voxels import label_numbers
-from data_preprocessing.errors import UserError
-from data_preprocessing.image_file import load_image
-from data_preprocessing.nifti_file import NiftiImage
-from data_preprocessing.orientation import spacing_zyx
-from data_preprocessing.training_case import class_indices
-from data_preprocessing.volume_io import file_grid, numbers_on
-from nnunet_tf.evaluation.dice import dice, histogram_counts, joint_histogram
-from nnunet_tf.evaluation.options import ScoringOptions
-from nnunet_tf.evaluation.scores import Score, outcome
-from nnunet_tf.evaluation.structures import Structure, Structures, class_structures, with_background
-from nnunet_tf.evaluation.surface import assd, hd95, nsd, surface_distances
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.training_case import class_indices
+from data_preprocessing.images.checks.grids import NOT_TRUSTED, compare_grids
+from data_preprocessing.images.checks.voxels import label_numbers
+from data_preprocessing.images.image_file import load_image
+from data_preprocessing.images.nifti_file import NiftiImage
+from data_preprocessing.images.orientation import spacing_zyx
+from data_preprocessing.images.volume_io import file_grid, numbers_on
+from nnunet_tf.evaluation.metrics.dice import dice, histogram_counts, joint_histogram
+from nnunet_tf.evaluation.metrics.scores import Score, outcome
+from nnunet_tf.evaluation.metrics.surface_distance import assd, hd95, nsd, surface_distances
+from nnunet_tf.evaluation.scoring.options import ScoringOptions
+from nnunet_tf.evaluation.scoring.structures import Structure, Structures, class_structures, with_background
 
 CUBIC_MM_PER_ML = 1000
 Box = tuple[slice, ...]

@@ -5,21 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.backend import Backend, Processes
-from data_preprocessing.checks.grids import compare_grids
-from data_preprocessing.errors import UserError
-from data_preprocessing.image_file import read_header
-from data_preprocessing.memory import PROCESS_BYTES
-from data_preprocessing.orientation import is_usable
-from data_preprocessing.scan_names import FIRST_CHANNEL
-from data_preprocessing.scans import find_files
-from data_preprocessing.scheduler import Job
-from nnunet_tf.evaluation.case import absent_score, score_case
-from nnunet_tf.evaluation.jobs import results_and_failures, run_cases
-from nnunet_tf.evaluation.options import WORST, ScoringOptions
-from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.structures import Structures, class_structures, find_structures, with_background
-from nnunet_tf.evaluation.summary import Evaluation, evaluation
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.memory import PROCESS_BYTES
+from data_preprocessing.dataset.scan_names import FIRST_CHANNEL
+from data_preprocessing.dataset.scans import find_files
+from data_preprocessing.images.checks.grids import compare_grids
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.orientation import is_usable
+from data_preprocessing.jobs.backend import Backend, Processes
+from data_preprocessing.jobs.process_pool import Job
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.scoring.case import absent_score, score_case
+from nnunet_tf.evaluation.scoring.jobs import results_and_failures, run_cases
+from nnunet_tf.evaluation.scoring.options import WORST, ScoringOptions
+from nnunet_tf.evaluation.scoring.structures import Structures, class_structures, find_structures, with_background
+from nnunet_tf.evaluation.summaries.summary import Evaluation, evaluation
 
 COPIES_TO_READ = 2  # of a label file's voxels as stored, while they become label numbers
 BYTES_TO_SCORE = 4  # a voxel: two label volumes, and masks of the largest structure

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from data_preprocessing.backend import Backend
-from data_preprocessing.blas import one_thread
-from data_preprocessing.errors import UserError
-from data_preprocessing.scheduler import Job, Outcome, Result, count_failed
-from nnunet_tf.evaluation.summary import Failure
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.backend import Backend
+from data_preprocessing.jobs.blas import one_thread
+from data_preprocessing.jobs.process_pool import Job, Outcome, Result, count_failed
+from nnunet_tf.evaluation.summaries.summary import Failure
 
 
 def run_cases(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_preprocessing.dataset import read_labels
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import read_labels
+from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan
 
 
 @dataclass(frozen=True)

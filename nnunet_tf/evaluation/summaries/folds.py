@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.dice import Summary
-from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.summary import Evaluation, evaluation
-from nnunet_tf.evaluation.validation_scores import ValidationScores, read_validation
-from nnunet_tf.inference.model_folder import VALIDATION_NAME, fold_folders
-from nnunet_tf.training.trained_cases import CASES_NAME, added_and_removed, changed, read_trained_cases
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.evaluation.metrics.dice import Summary
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.summaries.summary import Evaluation, evaluation
+from nnunet_tf.evaluation.summaries.validation_scores import ValidationScores, read_validation
+from nnunet_tf.inference.models.folder import VALIDATION_NAME, fold_folders
+from nnunet_tf.inference.models.trained_cases import CASES_NAME, added_and_removed, changed, read_trained_cases
 
 
 class FoldScores(BaseModel):

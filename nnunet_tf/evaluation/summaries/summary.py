@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from nnunet_tf.evaluation.dice import ClassSummary, Summary
-from nnunet_tf.evaluation.scores import Score
+from nnunet_tf.evaluation.metrics.dice import ClassSummary, Summary
+from nnunet_tf.evaluation.metrics.scores import Score
 
 
 class Statistics(BaseModel):

@@ -5,9 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, NonNegativeInt, model_validator
 
-from data_preprocessing.files import read_model
-from nnunet_tf.evaluation.dice import Summary
-from nnunet_tf.inference.model_folder import VALIDATION_NAME
+from data_preprocessing.common.files import read_model
+from nnunet_tf.evaluation.metrics.dice import Summary
+from nnunet_tf.inference.models.folder import VALIDATION_NAME
 
 Dice = Annotated[float, Field(ge=0, le=1)]
 

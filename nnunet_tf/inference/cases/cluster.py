@@ -6,20 +6,20 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from data_preprocessing.backend import Backend
-from data_preprocessing.checks.finding import Finding
-from data_preprocessing.dataset import Case
-from data_preprocessing.errors import UserError
-from data_preprocessing.free_memory import free_memory
-from data_preprocessing.plan import Plan
-from data_preprocessing.scheduler import Job, Outcome
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.checks.finding import Finding
+from data_preprocessing.jobs.backend import Backend
+from data_preprocessing.jobs.free_memory import free_memory
+from data_preprocessing.jobs.process_pool import Job, Outcome
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.inputs import memory_findings, memory_needed, read_scan
-from nnunet_tf.inference.model_folder import Checkpoint
-from nnunet_tf.inference.outputs import Outputs
-from nnunet_tf.inference.predict_cases import Warnings, compute, too_little_memory
+from nnunet_tf.inference.cases.local import Warnings, compute, too_little_memory
+from nnunet_tf.inference.cases.outputs import Outputs
+from nnunet_tf.inference.models.folder import Checkpoint
 from nnunet_tf.inference.predictor import Predictor
-from nnunet_tf.inference.sliding_window import BlendMode
+from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan
+from nnunet_tf.inference.windows.sliding_window import BlendMode
 from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.device import Device
 from nnunet_tf.runtime.progress import track

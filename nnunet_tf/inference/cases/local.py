@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from data_preprocessing.checks.finding import Finding
-from data_preprocessing.dataset import Case
-from data_preprocessing.errors import UserError
-from data_preprocessing.free_memory import free_memory
-from data_preprocessing.nifti_file import NiftiImage
-from data_preprocessing.plan import Plan
-from data_preprocessing.volume_io import Volume
-from data_preprocessing.wording import counted
-from nnunet_tf.inference.inputs import memory_findings, memory_needed, read_scan, sentence
-from nnunet_tf.inference.outputs import Outputs
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import counted
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.checks.finding import Finding
+from data_preprocessing.images.nifti_file import NiftiImage
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.jobs.free_memory import free_memory
+from data_preprocessing.planning.plan import Plan
+from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
+from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan, sentence
 from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import track
 
 if TYPE_CHECKING:
-    from nnunet_tf.inference.ensemble import Prediction
+    from nnunet_tf.inference.volume.ensemble import Prediction
 
 
 class Warnings:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import psutil
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import make_folder, refuse_clashing_names, write_json
-from data_preprocessing.formats.table import NIFTI_SUFFIX, SUFFIXES, result_suffix
-from data_preprocessing.inputs_kept import Inputs
-from data_preprocessing.nifti_file import NiftiImage
-from data_preprocessing.plan import Plan
-from data_preprocessing.volume_io import load_label, write_label, write_map
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import make_folder, refuse_clashing_names, write_json
+from data_preprocessing.common.inputs_kept import Inputs
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.formats.registry import NIFTI_SUFFIX, SUFFIXES, result_suffix
+from data_preprocessing.images.nifti_file import NiftiImage
+from data_preprocessing.images.volume_io import load_label, write_label, write_map
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.runtime.command_line import raise_if_stopped
 
 if TYPE_CHECKING:
-    from nnunet_tf.inference.ensemble import Prediction, Wanted
+    from nnunet_tf.inference.volume.ensemble import Prediction, Wanted
 
 DATASET_FOLDERS = ("imagesTr", "labelsTr", "imagesTs")  # beside dataset.json; some write results to labelsTs
 
@@ -81,7 +81,7 @@ class Outputs:
 
     def wanted(self, case: Case) -> "Wanted":
         """Returns what to ask of the network."""
-        from nnunet_tf.inference.ensemble import Wanted
+        from nnunet_tf.inference.volume.ensemble import Wanted
 
         return Wanted(self._kept_on_disk(case) if self.probabilities else None, self.uncertainty)
 

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Literal
 from zipfile import is_zipfile
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model
-from data_preprocessing.nifti_file import nifti_suffix
-from data_preprocessing.plan import PLAN_NAME, Plan, read_plan
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model
+from data_preprocessing.images.nifti_file import nifti_suffix
+from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, unpack_package
-from nnunet_tf.inference.postprocessing import FIND_AGAIN, POSTPROCESSING_NAME, Postprocessing, read_postprocessing
+from nnunet_tf.inference.models.package_file import PACKAGE_SUFFIX, unpack_package
+from nnunet_tf.inference.postprocessing.settings import (
+    FIND_AGAIN,
+    POSTPROCESSING_NAME,
+    Postprocessing,
+    read_postprocessing,
+)
 from nnunet_tf.networks.settings import NetworkSettings
 
 WEIGHTS_NAME = "model.weights.h5"  # of the best validated epoch

@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_preprocessing.defaults import AXES
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.defaults import AXES
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.model_folder import Checkpoint, ModelFiles, open_models
-from nnunet_tf.inference.postprocessing import Postprocessing
+from nnunet_tf.inference.models.folder import Checkpoint, ModelFiles, open_models
+from nnunet_tf.inference.postprocessing.settings import Postprocessing
 
 ModelSource = str | Path | ModelFiles
 

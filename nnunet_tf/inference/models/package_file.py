@@ -20,9 +20,9 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import FileRecord, atomic_path, make_folder, writing
-from data_preprocessing.task import Strict
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import FileRecord, atomic_path, make_folder, writing
+from data_preprocessing.common.task import Strict
 
 FORMAT = 1
 PACKAGE_SUFFIX = ".zip"
@@ -33,7 +33,7 @@ EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)  # of any file in a zip; the true one woul
 PLAIN_FILE = 0o100644 << 16  # type and rights, where a zip keeps them
 UNIX = 3  # the system that these rights are for, whichever this one is
 
-PROJECT_FILE = Path(__file__).resolve().parents[2] / "pyproject.toml"
+PROJECT_FILE = Path(__file__).resolve().parents[3] / "pyproject.toml"
 DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
 REMEDY = "pack the model again with python -m nnunet_tf.package, or copy the file again"
 

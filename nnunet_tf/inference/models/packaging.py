@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from zipfile import is_zipfile
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.inputs_kept import Inputs
-from data_preprocessing.script import user_path
-from nnunet_tf.inference.model_folder import MODEL_NAMES, is_fold, open_models
-from nnunet_tf.inference.package_file import PACKAGE_SUFFIX, write_package
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
-from nnunet_tf.runtime.command_line import CommandParser, run
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.inputs_kept import Inputs
+from data_preprocessing.common.script import user_path
+from nnunet_tf.inference.models.folder import MODEL_NAMES, is_fold, open_models
+from nnunet_tf.inference.models.package_file import PACKAGE_SUFFIX, write_package
+from nnunet_tf.inference.postprocessing.settings import POSTPROCESSING_NAME
+from nnunet_tf.runtime.command_line import CommandParser
 
 
 def package(model: Path, target: Path) -> None:
@@ -46,7 +46,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     package(options.model, options.target)
     print(f"{options.target}: {options.target.stat().st_size / 2**20:.1f} MiB")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from data_preprocessing.files import read_model, write_model
-from data_preprocessing.plan import read_plan
-from data_preprocessing.task import Strict
+from data_preprocessing.common.files import read_model, write_model
+from data_preprocessing.common.task import Strict
+from data_preprocessing.planning.plan import read_plan
 from nnunet_tf.data.folds import Fold
 
 CASES_NAME = "cases.json"

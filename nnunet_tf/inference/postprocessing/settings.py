@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from data_preprocessing.crop import bounding_box, crop
-from data_preprocessing.files import read_model, write_model
-from data_preprocessing.task import Strict
-from nnunet_tf.inference.components import Components, connected_components, slabs
+from data_preprocessing.common.files import read_model, write_model
+from data_preprocessing.common.task import Strict
+from data_preprocessing.transforms.crop import bounding_box, crop
+from nnunet_tf.inference.postprocessing.components import Components, connected_components, slabs
 
 POSTPROCESSING_NAME = "postprocessing.json"
 FIND_AGAIN = "find it again with evaluate.py --find-postprocessing, or remove the file"

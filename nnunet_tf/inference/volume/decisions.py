@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from data_preprocessing.resample import likeliest_class
+from data_preprocessing.transforms.resample import likeliest_class
 
 SMALLEST = np.finfo(np.float32).tiny  # instead of 0, whose logarithm is infinite
 

@@ -9,18 +9,19 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.free_memory import free_memory
-from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import Placement, place, prepare_image
-from data_preprocessing.resample import LINEAR, PlaneResampler, interpolation_orders
-from data_preprocessing.volume_io import Volume
-from nnunet_tf.inference.canvas import Canvas, Prediction, Wanted
-from nnunet_tf.inference.decisions import decided_outputs, entropy, last_region, likeliest, probabilities
-from nnunet_tf.inference.forward import Flip, flip_subsets, make_forward
-from nnunet_tf.inference.member import Member, check_plans, patch_of
-from nnunet_tf.inference.restore import RestoredPlanes
-from nnunet_tf.inference.rolling_mean import mean_bytes
-from nnunet_tf.inference.sliding_window import (
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.jobs.free_memory import free_memory
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.prepare import Placement, place, prepare_image
+from data_preprocessing.transforms.resample import LINEAR, PlaneResampler, interpolation_orders
+from nnunet_tf.inference.volume.decisions import decided_outputs, entropy, last_region, likeliest, probabilities
+from nnunet_tf.inference.volume.member import Member, check_plans, patch_of
+from nnunet_tf.inference.volume.prediction import Canvas, Prediction, Wanted
+from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
+from nnunet_tf.inference.volume.spread import total_variance
+from nnunet_tf.inference.windows.forward import Flip, flip_subsets, make_forward
+from nnunet_tf.inference.windows.rolling_mean import mean_bytes
+from nnunet_tf.inference.windows.sliding_window import (
     Corner,
     Forward,
     WindowOptions,
@@ -30,7 +31,6 @@ from nnunet_tf.inference.sliding_window import (
     window_corners,
     windows_at_once,
 )
-from nnunet_tf.inference.spread import total_variance
 from nnunet_tf.runtime.command_line import available_cores
 
 __all__ = ["Ensemble", "Member", "Prediction", "Wanted", "WindowOptions"]

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.checks.finding import Finding, Row, warning
-from data_preprocessing.checks.geometry import check_slices
-from data_preprocessing.checks.voxels import (
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.training_case import check_channels
+from data_preprocessing.images.checks.finding import Finding, Row, warning
+from data_preprocessing.images.checks.geometry import check_slices
+from data_preprocessing.images.checks.voxels import (
     Intensities,
     check_constant,
     check_finite,
@@ -17,14 +19,12 @@ from data_preprocessing.checks.voxels import (
     check_modality,
     measure,
 )
-from data_preprocessing.dataset import Case
-from data_preprocessing.formats.table import is_picture
-from data_preprocessing.image_file import read_header
-from data_preprocessing.nifti_file import NiftiImage, spatial_shape
-from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import estimate_memory
-from data_preprocessing.training_case import check_channels
-from data_preprocessing.volume_io import Volume, read_image, volume_of
+from data_preprocessing.images.formats.registry import is_picture
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.nifti_file import NiftiImage, spatial_shape
+from data_preprocessing.images.volume_io import Volume, read_image, volume_of
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.prepare import estimate_memory
 
 GIB = 2**30
 

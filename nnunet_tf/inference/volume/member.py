@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Plan
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.planning.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.plan import Plan
-from data_preprocessing.prepare import Placement, cropped_view
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.prepare import Placement, cropped_view
 
 FULL = 65535  # probability 1 in 16 bits: half of float32's size, and finer than any use of it
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_preprocessing.resample import PlaneResampler
-from nnunet_tf.inference.rolling_mean import Slab
+from data_preprocessing.transforms.resample import PlaneResampler
+from nnunet_tf.inference.windows.rolling_mean import Slab
 
 
 class RestoredPlanes:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnunet_tf.inference.restore import RestoredPlanes
+from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
 
 
 def total_variance(

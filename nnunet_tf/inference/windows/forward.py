@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nnunet_tf.inference.sliding_window import Forward
+from nnunet_tf.inference.windows.sliding_window import Forward
 
 LANES = 2  # passes that may run side by side: as fast as all of them, at a fraction of the memory
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from nnunet_tf.inference.rolling_mean import BYTES, RollingMean, Slab
+from nnunet_tf.inference.windows.rolling_mean import BYTES, RollingMean, Slab
 from nnunet_tf.networks.window import mirrored
 
 BlendMode = Literal["gaussian", "constant"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from horovod.runner.elastic.discovery import HostDiscovery
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.hosts import Host, parse_hosts
 
 SCRIPT_SECONDS = 60

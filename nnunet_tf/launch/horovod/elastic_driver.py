@@ -1,6 +1,6 @@
-"""Horovod Elastic's driver as a process of its own: python -m nnunet_tf.launch.elastic_driver LAUNCH COMMAND...
+"""Horovod Elastic's driver as a process of its own: python -m nnunet_tf.launch.horovod.elastic_driver LAUNCH COMMAND...
 
-LAUNCH is a `Launch` as JSON. Prints what Horovod's own launcher prints, for `nnunet_tf.launch.output` to read.
+LAUNCH is a `Launch` as JSON. Prints what Horovod's own launcher prints, for `nnunet_tf.launch.horovod.output` to read.
 """
 
 import itertools
@@ -20,10 +20,10 @@ from horovod.runner.elastic.settings import ElasticSettings
 from horovod.runner.gloo_run import launch_gloo_elastic
 from horovod.runner.http.http_server import RendezvousServer
 
-from nnunet_tf.launch.discovery import SlotDiscovery
+from nnunet_tf.launch.horovod.discovery import SlotDiscovery
+from nnunet_tf.launch.horovod.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, Connection, Launch
 from nnunet_tf.launch.hosts import is_here
 from nnunet_tf.launch.ranks import SLOT_VARIABLE, SLOTS_VARIABLE
-from nnunet_tf.launch.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, Connection, Launch
 
 LOOPBACK = "lo"
 TIMEOUT_VARIABLE = "HOROVOD_GLOO_TIMEOUT_SECONDS"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import Strict
-from data_preprocessing.wording import counted
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Strict
+from data_preprocessing.common.text import counted
+from nnunet_tf.launch.horovod.output import Output
 from nnunet_tf.launch.hosts import THIS_MACHINE, Host, all_here, check_own_name, fill, is_here
-from nnunet_tf.launch.output import Output
 from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.runtime.device import Device, count_gpus
 
@@ -109,7 +109,7 @@ def check_horovod() -> None:
 
 
 def _words(launch: Launch, command: Sequence[str]) -> list[str]:
-    words = [sys.executable, "-m", "nnunet_tf.launch.horovod_launcher", "--gloo", "-np", str(launch.workers)]
+    words = [sys.executable, "-m", "nnunet_tf.launch.horovod.launcher", "--gloo", "-np", str(launch.workers)]
     words += ["--start-timeout", str(START_TIMEOUT_SECONDS)]
     words += ["--gloo-timeout-seconds", str(CONNECTION_TIMEOUT_SECONDS)]
     words += ["-H", ",".join(map(str, launch.machines)), "--disable-cache"] if launch.hosts else []
@@ -121,9 +121,16 @@ def _words(launch: Launch, command: Sequence[str]) -> list[str]:
 
 
 def _elastic_words(launch: Launch, command: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "nnunet_tf.launch.elastic_driver", launch.model_dump_json(), sys.executable, *command]
+    return [
+        sys.executable,
+        "-m",
+        "nnunet_tf.launch.horovod.elastic_driver",
+        launch.model_dump_json(),
+        sys.executable,
+        *command,
+    ]
 
 
 def _root() -> str:
     """The folder that `nnunet_tf` is imported from."""
-    return str(Path(__file__).resolve().parents[2])
+    return str(Path(__file__).resolve().parents[3])

@@ -25,7 +25,7 @@ def take_share(folder: Path, interface: str | None) -> MachineShare:
     other = other_launcher()
     if other is None:
         return MachineShare(local_rank(), local_rank(), local_size())
-    from nnunet_tf.launch.meeting import meet
+    from nnunet_tf.launch.mpi.rendezvous import meet
 
     place = meet(other, folder, interface)
     # A launcher that deals out GPUs shows each process its own and no other.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import Strict
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import Strict
 
 LOOPBACK_ADDRESS = "127.0.0.1"
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import psutil
 from pydantic import PositiveInt, ValidationError
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from data_preprocessing.task import Strict
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from data_preprocessing.common.task import Strict
+from nnunet_tf.launch.horovod.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, check_horovod
 from nnunet_tf.launch.hosts import check_own_name
 from nnunet_tf.launch.launchers import Given
-from nnunet_tf.launch.places import LOOPBACK_ADDRESS, Arrival, Place, find_places
-from nnunet_tf.launch.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, check_horovod
+from nnunet_tf.launch.mpi.placement import LOOPBACK_ADDRESS, Arrival, Place, find_places
 
 ANSWER_TIMEOUT_SECONDS = 2.0  # of an address that may be no way to worker 0
 KNOWN_TIMEOUT_SECONDS = 30.0  # of the one that is

@@ -3,8 +3,8 @@
 import itertools
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.inference.model_folder import (
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.inference.models.folder import (
     LAST_WEIGHTS_NAME,
     PREDICTIONS_NAME,
     VALIDATION_NAME,
@@ -12,9 +12,9 @@ from nnunet_tf.inference.model_folder import (
     WEIGHTS_NAME,
     is_fold,
 )
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME
-from nnunet_tf.training.resume import check_resume
-from nnunet_tf.training.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
+from nnunet_tf.inference.postprocessing.settings import POSTPROCESSING_NAME
+from nnunet_tf.training.config.resume import check_resume
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
 
 OLDER_PREDICTIONS_NAME = f"{PREDICTIONS_NAME}_of_older_model"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from data_preprocessing.task import Strict
+from data_preprocessing.common.task import Strict
 from nnunet_tf.choices import Loss, OptimizerName, Scheduler
 
 LONGEST_DEFAULT_WARMUP = 100

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
-from data_preprocessing.defaults import NO_AXES
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.defaults import NO_AXES
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.choices import Augmentation, Loss, NetworkName, OptimizerName, Scheduler
 from nnunet_tf.networks.options import add_network_options, network_settings
 from nnunet_tf.runtime.command_line import (
@@ -21,9 +21,9 @@ from nnunet_tf.runtime.command_line import (
 )
 
 if TYPE_CHECKING:
-    from data_preprocessing.task import TaskConfig, TrainingDefaults
-    from nnunet_tf.training.recipe import OptimizerSettings
-    from nnunet_tf.training.settings import TrainingSettings
+    from data_preprocessing.common.task import TaskConfig, TrainingDefaults
+    from nnunet_tf.training.config.loss_and_optimizer import OptimizerSettings
+    from nnunet_tf.training.config.settings import TrainingSettings
 
 EMA_DECAY = 0.998  # the last five hundred steps of one worker or so
 # Where the optimiser is another than the network's own, which the configs' learning rates are for.
@@ -163,9 +163,9 @@ def training_settings(options: argparse.Namespace, config: "TaskConfig") -> "Tra
 
     Raises UserError where options do not fit the network.
     """
-    from nnunet_tf.training.recipe import LossSettings
-    from nnunet_tf.training.recipes import RECIPES, training_defaults
-    from nnunet_tf.training.settings import TrainingSettings
+    from nnunet_tf.training.config.loss_and_optimizer import LossSettings
+    from nnunet_tf.training.config.recipes import RECIPES, training_defaults
+    from nnunet_tf.training.config.settings import TrainingSettings
 
     network = network_settings(options, config.training.network)
     recipe, defaults = RECIPES[network.network], training_defaults(config.training, network.network)
@@ -212,8 +212,8 @@ def _optimizer_settings(
     options: argparse.Namespace, network: NetworkName, defaults: "TrainingDefaults", pace: float
 ) -> "OptimizerSettings":
     """Returns the optimiser's settings; `pace` is the steps of a run of all workers over those of one worker."""
-    from nnunet_tf.training.recipe import DECAY_RATE, DECAY_STEPS, OptimizerSettings, rate_factor
-    from nnunet_tf.training.recipes import RECIPES
+    from nnunet_tf.training.config.loss_and_optimizer import DECAY_RATE, DECAY_STEPS, OptimizerSettings, rate_factor
+    from nnunet_tf.training.config.recipes import RECIPES
 
     recipe = RECIPES[network]
     optimizer = options.optimizer or recipe.optimizer

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from data_preprocessing.task import TrainingDefaults
+from data_preprocessing.common.task import TrainingDefaults
 from nnunet_tf.choices import Loss, NetworkName, OptimizerName, Scheduler
 
 

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import read_model
-from data_preprocessing.plan import read_plan
-from nnunet_tf.training.settings import CHECKPOINT_NAME, METHOD, SETTINGS_NAME, Job, TrainingSettings
-from nnunet_tf.training.trained_cases import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import read_model
+from data_preprocessing.planning.plan import read_plan
+from nnunet_tf.inference.models.trained_cases import (
     CASES_NAME,
     added_and_removed,
     changed,
     moved,
     read_trained_cases,
 )
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME, METHOD, SETTINGS_NAME, Job, TrainingSettings
 
 START_OVER = "train without --resume but with --overwrite, which starts over"
 

@@ -8,16 +8,16 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import Plan
-from data_preprocessing.task import Strict
+from data_preprocessing.common.files import write_model
+from data_preprocessing.common.task import Strict
+from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import Augmentation, FoldName
 from nnunet_tf.data.folds import Fold
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.inference.models.trained_cases import TrainedCases
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.runtime.precision import Precision
-from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-from nnunet_tf.training.trained_cases import TrainedCases
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
 
 SETTINGS_NAME = "training.json"
 CHECKPOINT_NAME = "checkpoint.npz"

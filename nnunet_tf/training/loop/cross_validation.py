@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import time_written, write_model
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import time_written, write_model
 from nnunet_tf.data.folds import split
-from nnunet_tf.evaluation.folds import CrossValidation, over_folds
-from nnunet_tf.evaluation.validation_scores import read_validation
-from nnunet_tf.inference.model_folder import fold_folders, model_folder
+from nnunet_tf.evaluation.summaries.folds import CrossValidation, over_folds
+from nnunet_tf.evaluation.summaries.validation_scores import read_validation
+from nnunet_tf.inference.models.folder import fold_folders, model_folder
 from nnunet_tf.runtime.child import stopped_alike
-from nnunet_tf.training.existing_model import check_model_folder, holds_model, refuse_replacing
-from nnunet_tf.training.resume import check_resume, earlier_settings
-from nnunet_tf.training.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
+from nnunet_tf.training.config.existing_model import check_model_folder, holds_model, refuse_replacing
+from nnunet_tf.training.config.resume import check_resume, earlier_settings
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME, CROSS_VALIDATION_NAME, Job
 
 BEGUN_NAME = ".cross_validation_begun"  # there while one that began anew is unfinished; as old as its beginning
 

@@ -6,8 +6,8 @@ from horovod.common.elastic import ObjectState
 from horovod.common.exceptions import HorovodInternalError
 from horovod.tensorflow.elastic import run as elastic_run
 
-from data_preprocessing.wording import counted
-from nnunet_tf.training.run import Run
+from data_preprocessing.common.text import counted
+from nnunet_tf.training.loop.run import Run
 
 
 class RunState(ObjectState):

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import Tracker
-from nnunet_tf.training.curve import EpochMetrics
-from nnunet_tf.training.position import EpochPart
-from nnunet_tf.training.settings import TrainingSettings
-from nnunet_tf.training.step import TrainingStep
+from nnunet_tf.training.config.settings import TrainingSettings
+from nnunet_tf.training.monitoring.metrics import EpochMetrics
+from nnunet_tf.training.monitoring.progress import EpochPart
+from nnunet_tf.training.optimization.step import TrainingStep
 
 STEPS_BETWEEN_READINGS = 10  # reading the loss waits for the device
 STEPS_BETWEEN_COMMITS = 20  # a commit copies the network's state on the device

@@ -9,24 +9,24 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data_preprocessing.files import kept_folder, write_model
+from data_preprocessing.common.files import kept_folder, write_model
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
-from nnunet_tf.evaluation.dice import Summary
-from nnunet_tf.evaluation.validation_scores import EpochScores, ValidationScores, read_validation
-from nnunet_tf.inference.model_folder import VALIDATION_NAME
+from nnunet_tf.evaluation.metrics.dice import Summary
+from nnunet_tf.evaluation.summaries.validation_scores import EpochScores, ValidationScores, read_validation
+from nnunet_tf.inference.models.folder import VALIDATION_NAME
+from nnunet_tf.inference.models.trained_cases import list_names, validated_though_learnt
 from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
-from nnunet_tf.training.board import Board
-from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.curve import best_epoch, draw_metrics, out_of_patience, read_metrics, write_metrics
+from nnunet_tf.training.config.existing_model import clear_older_run
+from nnunet_tf.training.config.settings import Job
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.epoch import diverged, train_epoch
-from nnunet_tf.training.existing_model import clear_older_run
-from nnunet_tf.training.position import EpochPart, History, Position
-from nnunet_tf.training.settings import Job
-from nnunet_tf.training.trained_cases import list_names, validated_though_learnt
-from nnunet_tf.training.trained_model import TrainedModel
-from nnunet_tf.training.validation import Validation
+from nnunet_tf.training.loop.epoch import diverged, train_epoch
+from nnunet_tf.training.model.checkpoint import load_checkpoint, save_checkpoint
+from nnunet_tf.training.model.training_model import TrainedModel
+from nnunet_tf.training.monitoring.metrics import best_epoch, draw_metrics, out_of_patience, read_metrics, write_metrics
+from nnunet_tf.training.monitoring.progress import EpochPart, History, Position
+from nnunet_tf.training.monitoring.tensorboard import Board
+from nnunet_tf.training.monitoring.validation import Validation
 
 TAKEOVER_SECONDS = 60  # in which a worker that was cut off notices that it is no longer the one that writes
 
@@ -39,7 +39,7 @@ def train(job: Job, group: Group, runtime: Runtime, resume: bool, threads: int) 
     """
     run = Run(job, group, runtime, resume, threads)
     if job.settings.elastic:
-        from nnunet_tf.training.elastic import train_elastically
+        from nnunet_tf.training.loop.elastic import train_elastically
 
         train_elastically(run)
     else:

@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import atomic_path
-from nnunet_tf.training.settings import CHECKPOINT_NAME
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import atomic_path
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME
 
 State = Mapping[str, Sequence[keras.Variable]]
 """All that a run carries from step to step, by what it belongs to, such as the network."""

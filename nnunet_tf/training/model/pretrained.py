@@ -4,8 +4,8 @@ from pathlib import Path
 
 import keras
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.inference.model_folder import WEIGHTS_NAME, read_model_plan
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.inference.models.folder import WEIGHTS_NAME, read_model_plan
 from nnunet_tf.inference.predictor import load_network
 
 HEADS = "logits"  # how their layers' names begin

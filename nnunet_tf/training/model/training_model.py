@@ -5,21 +5,21 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from data_preprocessing.files import atomic_path, write_model
-from data_preprocessing.plan import write_plan
-from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from data_preprocessing.common.files import atomic_path, write_model
+from data_preprocessing.planning.plan import write_plan
+from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.inference.models.trained_cases import write_trained_cases
 from nnunet_tf.networks.build import build_network, full_resolution
-from nnunet_tf.training.average import WeightAverage
-from nnunet_tf.training.checkpoint import State
+from nnunet_tf.training.config.loss_and_optimizer import rate_factor
+from nnunet_tf.training.config.settings import Job, write_settings
 from nnunet_tf.training.distributed import Alone, Group
-from nnunet_tf.training.losses import make_loss
-from nnunet_tf.training.optimizer import make_optimizer
-from nnunet_tf.training.pretrained import load_pretrained
-from nnunet_tf.training.recipe import rate_factor
-from nnunet_tf.training.schedule import PacedSchedule, make_schedule
-from nnunet_tf.training.settings import Job, write_settings
-from nnunet_tf.training.step import TrainingStep
-from nnunet_tf.training.trained_cases import write_trained_cases
+from nnunet_tf.training.model.checkpoint import State
+from nnunet_tf.training.model.pretrained import load_pretrained
+from nnunet_tf.training.optimization.average import WeightAverage
+from nnunet_tf.training.optimization.losses import make_loss
+from nnunet_tf.training.optimization.optimizer import make_optimizer
+from nnunet_tf.training.optimization.schedule import PacedSchedule, make_schedule
+from nnunet_tf.training.optimization.step import TrainingStep
 
 
 class TrainedModel:

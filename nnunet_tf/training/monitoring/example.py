@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.files import read_model
-from data_preprocessing.plan import Plan
-from data_preprocessing.shards import CaseRecord, record_path
-from nnunet_tf.evaluation.overlay import save_overlay
+from data_preprocessing.common.files import read_model
+from data_preprocessing.planning.plan import Plan
+from data_preprocessing.shards.format import CaseRecord, record_path
+from nnunet_tf.evaluation.reports.overlay import save_overlay
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.figure import new_figure
-from data_preprocessing.files import atomic_path, validated, write_text
-from nnunet_tf.training.settings import CHECKPOINT_NAME
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.figure import new_figure
+from data_preprocessing.common.files import atomic_path, validated, write_text
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME
 
 METRICS_NAME = "metrics.jsonl"
 PICTURE_NAME = "progress.png"

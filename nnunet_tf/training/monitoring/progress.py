@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnunet_tf.training.curve import EpochMetrics
+from nnunet_tf.training.monitoring.metrics import EpochMetrics
 
 History = Sequence[EpochMetrics]
 

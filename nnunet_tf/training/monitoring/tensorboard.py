@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from nnunet_tf.inference.model_folder import VALIDATION_PICTURE_NAME
-from nnunet_tf.training.curve import EpochMetrics
-from nnunet_tf.training.example import Example, draw_example
-from nnunet_tf.training.settings import Job
+from nnunet_tf.inference.models.folder import VALIDATION_PICTURE_NAME
+from nnunet_tf.training.config.settings import Job
+from nnunet_tf.training.monitoring.example import Example, draw_example
+from nnunet_tf.training.monitoring.metrics import EpochMetrics
 
 BOARD_FOLDER = "tensorboard"
 

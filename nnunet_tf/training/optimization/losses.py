@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nnunet_tf.training.recipe import LossSettings
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings
 
 SMOOTH = 1e-5
 DICE_FROM = 0.3  # Dice loss under which the adaptive loss is the Dice loss

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
-from nnunet_tf.training.recipe import OptimizerSettings
-from nnunet_tf.training.schedule import make_schedule
+from nnunet_tf.training.config.loss_and_optimizer import OptimizerSettings
+from nnunet_tf.training.optimization.schedule import make_schedule
 
 LARGEST_GRADIENT_NORM = 12.0  # nnU-Net (Nature Methods 2021, "Training")
 WEIGHT_DECAY = {

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 from keras.optimizers import schedules
 
-from nnunet_tf.training.recipe import OptimizerSettings
+from nnunet_tf.training.config.loss_and_optimizer import OptimizerSettings
 
 POLY_POWER = 0.9  # nnU-Net (Nature Methods 2021, "Training")
 CYCLES = 3

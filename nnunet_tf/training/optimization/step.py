@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
-from nnunet_tf.training.average import WeightAverage
 from nnunet_tf.training.distributed import Group
-from nnunet_tf.training.losses import SegmentationLoss
+from nnunet_tf.training.optimization.average import WeightAverage
+from nnunet_tf.training.optimization.losses import SegmentationLoss
 
 
 class TrainingStep:

@@ -1,7 +1,7 @@
 import pytest
 from matplotlib.lines import Line2D
 
-from data_preprocessing.figure import new_figure
+from data_preprocessing.common.figure import new_figure
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from data_preprocessing.files import (
+from data_preprocessing.common.files import (
     atomic_path,
     checksum,
     new_folder,
@@ -14,9 +14,8 @@ from data_preprocessing.files import (
     write_json,
     write_model,
 )
-from data_preprocessing.task import Strict
-
-from .samples import refused
+from data_preprocessing.common.task import Strict
+from tests.data_preprocessing.samples import refused
 
 
 class Pair(Strict):

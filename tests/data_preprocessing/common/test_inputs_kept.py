@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.inputs_kept import Inputs
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.inputs_kept import Inputs
 
 
 def file_link(home, scan):

@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import CONFIG_FOLDER, load_task
-
-from .samples import refused
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import CONFIG_FOLDER, load_task
+from tests.data_preprocessing.samples import refused
 
 # As NVIDIA fixed them: 3D patch, 3D spacing, 2D patch, 2D spacing, CT clip low, high, mean, std.
 DECATHLON = {

@@ -1,6 +1,6 @@
 import pytest
 
-from data_preprocessing.wording import counted
+from data_preprocessing.common.text import counted
 
 
 @pytest.mark.parametrize(("number", "words"), [(0, "0 cases"), (1, "1 case"), (2, "2 cases")])

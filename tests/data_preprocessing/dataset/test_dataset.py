@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.dataset import Case, load_dataset, read_labels
-
-from .samples import refused
+from data_preprocessing.dataset.dataset import Case, load_dataset, read_labels
+from tests.data_preprocessing.samples import refused
 
 MSD = {
     "modality": {"0": "T2", "1": "ADC"},

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.dataset import read_labels
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.open_dataset import open_dataset
-from data_preprocessing.pipeline import preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import label_path
-
-from .samples import make_config, refused
+from data_preprocessing.dataset.dataset import read_labels
+from data_preprocessing.dataset.open_dataset import open_dataset
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.fingerprint import collect
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.format import label_path
+from data_preprocessing.shards.pipeline import preprocess_case
+from tests.data_preprocessing.samples import make_config, refused
 
 RANDOM = np.random.default_rng(0)
 CASES = "abcde"

@@ -2,12 +2,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.dataset import Case, load_dataset
-from data_preprocessing.free_memory import free_memory
-from data_preprocessing.image_file import read_header
-from data_preprocessing.memory import PROCESS_BYTES, estimate_reading
-from data_preprocessing.plan import make_plan
-from data_preprocessing.prepare import estimate_memory
+from data_preprocessing.dataset.dataset import Case, load_dataset
+from data_preprocessing.dataset.memory import PROCESS_BYTES, estimate_reading
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.jobs.free_memory import free_memory
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.prepare import estimate_memory
 
 
 @pytest.fixture

@@ -3,11 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.nnunet_raw import load_nnunet_raw
-
-from .samples import refused, save
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
+from data_preprocessing.planning.fingerprint import collect
+from tests.data_preprocessing.samples import refused, save
 
 DESCRIPTION = {
     "channel_names": {"0": "T2", "1": "ADC"},

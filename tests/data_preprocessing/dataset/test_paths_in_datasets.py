@@ -6,15 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Finding, Row
-from data_preprocessing.errors import UserError
-from data_preprocessing.open_dataset import open_dataset
-from data_preprocessing.pipeline import preprocess
-from data_preprocessing.plan import make_plan
-
-from .samples import make_config, write_tiny_dataset
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.open_dataset import open_dataset
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Finding, Row
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.pipeline import preprocess
+from tests.data_preprocessing.samples import make_config, write_tiny_dataset
 
 NAME = "Task91_Tiny"
 LAYOUTS = ("inside", "absolute", "absolute elsewhere", "up and down", "links", "linked folders", "linked data")
@@ -98,7 +97,7 @@ def test_what_only_the_reading_refuses_is_found_by_it(tmp_path, monkeypatch):
     def refuse(case, dataset, trust_grid):
         raise UserError(f"{case.label}: is odd; mend it")
 
-    monkeypatch.setattr("data_preprocessing.checks.reading.read_training_case", refuse)
+    monkeypatch.setattr("data_preprocessing.dataset.verify_reading.read_training_case", refuse)
     findings = check_dataset(NAME, 3, data, Processes(), folds=3, read=True)
     assert findings == [
         Finding(

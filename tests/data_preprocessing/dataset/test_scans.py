@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_preprocessing.dataset import Case, list_cases
-from data_preprocessing.errors import UserError
-from data_preprocessing.formats.table import result_suffix
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.scans import find_images
-
-from .samples import refused, save
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case, list_cases
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.formats.registry import result_suffix
+from data_preprocessing.images.image_file import load_image, read_header
+from tests.data_preprocessing.samples import refused, save
 
 
 def touch(*paths: Path) -> None:

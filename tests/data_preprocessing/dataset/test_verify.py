@@ -5,19 +5,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_preprocessing import scheduler
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.defaults import FOLDS
-from data_preprocessing.task import load_task
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.jobs import process_pool as scheduler
+from data_preprocessing.jobs.backend import Processes
 from nnunet_tf.data import folds
+from tests.data_preprocessing.check_samples import (
+    AFFINE,
+    CASES,
+    SHAPE,
+    Sample,
+    intensities,
+    numbers,
+    patch,
+    said,
+    with_value,
+    write_sample,
+)
+from tests.data_preprocessing.samples import refused, save
 
-from .check_samples import AFFINE, CASES, SHAPE, Sample, intensities, numbers, patch, said, with_value, write_sample
-from .samples import refused, save
-
-REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
+REAL_DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from data_preprocessing.checks.finding import Finding, Row, error, warning
-from data_preprocessing.checks.table import FILES_SHOWN, findings_json, findings_table, summary
+from data_preprocessing.dataset.verify_report import FILES_SHOWN, findings_json, findings_table, summary
+from data_preprocessing.images.checks.finding import Finding, Row, error, warning
 
 EMPTY = error(Row.EMPTY_FILE, "the file is empty", "copy it again").at(Path("x/b.nii"), "b")
 UNIT = warning(Row.UNIT, "its header says [bold]microns[/]", "correct the unit").at(Path("x/[red]a.nii"), "a")

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_preprocessing.checks.finding import Row, Unusable
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import label_image, load_label, read_image, read_label
-
-from .check_samples import write_sample
-from .samples import RAS_SHAPE, anatomy, patched, refused, save
+from data_preprocessing.images.checks.finding import Row, Unusable
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import label_image, load_label, read_image, read_label
+from tests.data_preprocessing.check_samples import write_sample
+from tests.data_preprocessing.samples import RAS_SHAPE, anatomy, patched, refused, save
 
 SPACING = (0.5, 1.5, 2.5)
 QUATERNION, QFAC, CODES, OFFSET, DIM, SIZEOF, BITPIX, MAGIC = 256, 76, 252, 108, 40, 0, 72, 344

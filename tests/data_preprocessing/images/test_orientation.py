@@ -3,9 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from data_preprocessing.orientation import from_ras_zyx, ras_affine, spacing_zyx, to_ras_zyx
-
-from .samples import LAYOUTS, OBLIQUE, RAS_SHAPE, RAS_SPACING, anatomy, every_layout
+from data_preprocessing.images.orientation import from_ras_zyx, ras_affine, spacing_zyx, to_ras_zyx
+from tests.data_preprocessing.samples import LAYOUTS, OBLIQUE, RAS_SHAPE, RAS_SPACING, anatomy, every_layout
 
 
 def test_the_samples_cover_all_48_orientations():

@@ -4,10 +4,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.nifti_file import nifti_name
-from data_preprocessing.volume_io import read_image, volume_of
-
-from .samples import LPS, OBLIQUE, RAS, RAS_SHAPE, RAS_SPACING, anatomy, every_layout, patched, read, save
+from data_preprocessing.images.nifti_file import nifti_name
+from data_preprocessing.images.volume_io import read_image, volume_of
+from tests.data_preprocessing.samples import (
+    LPS,
+    OBLIQUE,
+    RAS,
+    RAS_SHAPE,
+    RAS_SPACING,
+    anatomy,
+    every_layout,
+    patched,
+    read,
+    save,
+)
 
 
 @every_layout

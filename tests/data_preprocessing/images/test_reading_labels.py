@@ -3,9 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_preprocessing.volume_io import load_label, read_image, read_label, same_grid
-
-from .samples import LPS, RAS, RAS_SHAPE, Layout, anatomy, every_layout, moved, patched, refused, save
+from data_preprocessing.images.volume_io import load_label, read_image, read_label, same_grid
+from tests.data_preprocessing.samples import (
+    LPS,
+    RAS,
+    RAS_SHAPE,
+    Layout,
+    anatomy,
+    every_layout,
+    moved,
+    patched,
+    refused,
+    save,
+)
 
 
 def image_and_label(folder: Path, layout: Layout, label: np.ndarray, affine: np.ndarray | None = None):

@@ -5,10 +5,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.nifti_file import load_nifti, nifti_name
-from data_preprocessing.volume_io import load_label, read_image, volume_of
-
-from .samples import LPS, RAS, RAS_SHAPE, anatomy, moved, patched, read, refused, save
+from data_preprocessing.images.nifti_file import load_nifti, nifti_name
+from data_preprocessing.images.volume_io import load_label, read_image, volume_of
+from tests.data_preprocessing.samples import LPS, RAS, RAS_SHAPE, anatomy, moved, patched, read, refused, save
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.nifti_file import load_nifti
-from data_preprocessing.volume_io import load_label, read_image, read_label, write_label, write_map
-
-from .samples import LPS, OBLIQUE, RAS, RAS_SHAPE, Layout, anatomy, every_layout, moved, save
+from data_preprocessing.images.nifti_file import load_nifti
+from data_preprocessing.images.volume_io import load_label, read_image, read_label, write_label, write_map
+from tests.data_preprocessing.samples import LPS, OBLIQUE, RAS, RAS_SHAPE, Layout, anatomy, every_layout, moved, save
 
 
 def differing_forms() -> nib.Nifti1Image:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from data_preprocessing.backend import Processes, run_small_jobs
-from data_preprocessing.dask_cluster import do
-from data_preprocessing.scheduler import Job, run_jobs
-from nnunet_tf.evaluation.jobs import run_cases
+from data_preprocessing.jobs.backend import Processes, run_small_jobs
+from data_preprocessing.jobs.dask_cluster import do
+from data_preprocessing.jobs.process_pool import Job, run_jobs
+from nnunet_tf.evaluation.scoring.jobs import run_cases
 
 
 def blas_threads():

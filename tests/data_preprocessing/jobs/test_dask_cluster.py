@@ -7,22 +7,22 @@ import nibabel
 import numpy as np
 import pytest
 
-from data_preprocessing import dask_cluster, pipeline
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.dask_cluster import DaskCluster
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_array
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.pipeline import preprocess, preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.scheduler import Job
-from data_preprocessing.shards import image_path
-from nnunet_tf.evaluation.evaluate import evaluate
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_array
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.jobs import dask_cluster
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.jobs.dask_cluster import DaskCluster
+from data_preprocessing.jobs.process_pool import Job
+from data_preprocessing.planning.fingerprint import collect
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards import pipeline
+from data_preprocessing.shards.format import image_path
+from data_preprocessing.shards.pipeline import preprocess, preprocess_case
+from nnunet_tf.evaluation.scoring.folder import evaluate
 from tests.clusters import MEMORY
-
-from .test_scheduler import answer, die, divide, refuse
+from tests.data_preprocessing.jobs.test_process_pool import answer, die, divide, refuse
 
 
 @pytest.fixture(scope="module")

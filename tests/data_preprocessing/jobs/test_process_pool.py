@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.scheduler import Job, run_jobs
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.process_pool import Job, run_jobs
 
 
 def answer(value):

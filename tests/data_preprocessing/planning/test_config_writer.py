@@ -1,13 +1,12 @@
 import pytest
 import yaml
 
-from data_preprocessing.fingerprint import ChannelIntensities
-from data_preprocessing.planned_yaml import render_config, write_config
-from data_preprocessing.planner import PlannedConfig, plan_config
-from data_preprocessing.task import load_task
-
-from .fingerprints import make_case, make_fingerprint, same_cases
-from .samples import make_dataset, refused
+from data_preprocessing.common.task import load_task
+from data_preprocessing.planning.config_writer import render_config, write_config
+from data_preprocessing.planning.fingerprint import ChannelIntensities
+from data_preprocessing.planning.planner import PlannedConfig, plan_config
+from tests.data_preprocessing.fingerprints import make_case, make_fingerprint, same_cases
+from tests.data_preprocessing.samples import make_dataset, refused
 
 BRAIN = ((140, 171, 137), (1.0, 1.0, 1.0))
 LUNG = ((252, 512, 512), (1.244979977607727, 0.78515625, 0.78515625))

@@ -4,11 +4,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing import fingerprint as module
-from data_preprocessing import scheduler
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import Case, Dataset
-from data_preprocessing.fingerprint import (
+from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.jobs import process_pool as scheduler
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning import fingerprint as module
+from data_preprocessing.planning.fingerprint import (
     FINGERPRINT_NAME,
     Fingerprint,
     channel_intensities,
@@ -19,9 +19,8 @@ from data_preprocessing.fingerprint import (
     read_fingerprint,
     write_fingerprint,
 )
-
-from .fingerprints import make_case, same_cases
-from .samples import LAYOUTS, OBLIQUE, RAS_SHAPE, anatomy, refused, save
+from tests.data_preprocessing.fingerprints import make_case, same_cases
+from tests.data_preprocessing.samples import LAYOUTS, OBLIQUE, RAS_SHAPE, anatomy, refused, save
 
 SHAPE = (6, 5, 4)  # (x, y, z) of the files written here
 

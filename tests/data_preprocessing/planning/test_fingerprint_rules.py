@@ -1,6 +1,7 @@
 import pytest
 
-from data_preprocessing.dataset_rules import (
+from data_preprocessing.planning.fingerprint import ChannelIntensities
+from data_preprocessing.planning.fingerprint_rules import (
     ct_intensities,
     left_right_pair,
     median_box_share,
@@ -11,11 +12,9 @@ from data_preprocessing.dataset_rules import (
     slice_axis,
     target_spacing,
 )
-from data_preprocessing.fingerprint import ChannelIntensities
-from data_preprocessing.plan import coarsest_first
-
-from .fingerprints import make_case, make_fingerprint, same_cases
-from .samples import refused
+from data_preprocessing.planning.plan import coarsest_first
+from tests.data_preprocessing.fingerprints import make_case, make_fingerprint, same_cases
+from tests.data_preprocessing.samples import refused
 
 THIN, CUBE = (20, 320, 320), (300, 320, 320)  # (z, y, x): few and many slices
 # One case in ten is as fine as 3 mm: the 10th percentile of these twenty lies at 3.9 mm.

@@ -4,19 +4,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.network_planner import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import load_task
+from data_preprocessing.planning.network_planner import (
     feature_values,
     fit_topology,
     plan_for_dataset,
     plan_network,
     start_patch,
 )
-from data_preprocessing.planner_presets import PLAIN, REFERENCE_BATCH
-from data_preprocessing.task import load_task
-
-from .fingerprints import same_cases
-from .samples import refused
+from data_preprocessing.planning.planner_presets import PLAIN, REFERENCE_BATCH
+from tests.data_preprocessing.fingerprints import same_cases
+from tests.data_preprocessing.samples import refused
 
 MANY = 1e15  # voxels of a data set so large that it never limits the batch
 

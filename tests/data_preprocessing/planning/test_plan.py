@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.normalize import Normalization
-from data_preprocessing.plan import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import CTIntensities, load_task
+from data_preprocessing.planning.plan import (
     PLAN_NAME,
     Plan,
     coarsest_first,
@@ -14,10 +14,9 @@ from data_preprocessing.plan import (
     read_plan,
     write_plan,
 )
-from data_preprocessing.task import CTIntensities, load_task
-from data_preprocessing.topology import plan_topology
-
-from .samples import make_config, make_dataset, refused
+from data_preprocessing.planning.topology import plan_topology
+from data_preprocessing.transforms.normalize import Normalization
+from tests.data_preprocessing.samples import make_config, make_dataset, refused
 
 SHIPPED = [f"{number:02d}" for number in range(11)]
 CT = CTIntensities(low=-17, high=201, mean=99.4, std=39.36)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import PLAN_NAME, make_plan, read_plan
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.planning.plan import PLAN_NAME, make_plan, read_plan
 from tests.data_preprocessing.samples import make_config, make_dataset
 
 REGIONS = {"whole": {"labels": [1, 2], "value": 1}, "core": {"labels": [2], "value": 2}}

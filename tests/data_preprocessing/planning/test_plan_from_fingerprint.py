@@ -1,14 +1,13 @@
 import pytest
 
-from data_preprocessing.fingerprint import ChannelIntensities
-from data_preprocessing.normalize import Normalization
-from data_preprocessing.plan import make_plan, needs_fingerprint
-from data_preprocessing.planner import plan_config
-from data_preprocessing.task import CTIntensities, load_task
-from data_preprocessing.topology import plan_topology
-
-from .fingerprints import make_case, make_fingerprint, same_cases
-from .samples import make_config, make_dataset
+from data_preprocessing.common.task import CTIntensities, load_task
+from data_preprocessing.planning.fingerprint import ChannelIntensities
+from data_preprocessing.planning.plan import make_plan, needs_fingerprint
+from data_preprocessing.planning.planner import plan_config
+from data_preprocessing.planning.topology import plan_topology
+from data_preprocessing.transforms.normalize import Normalization
+from tests.data_preprocessing.fingerprints import make_case, make_fingerprint, same_cases
+from tests.data_preprocessing.samples import make_config, make_dataset
 
 NULLS = {"spacing_3d": None, "spacing_2d": None, "patch_size_3d": None, "patch_size_2d": None}
 CT = CTIntensities(low=-17, high=201, mean=99.4, std=39.36)

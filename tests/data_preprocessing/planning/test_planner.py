@@ -2,14 +2,19 @@ from dataclasses import replace
 
 import pytest
 
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.fingerprint import ChannelIntensities, collect
-from data_preprocessing.plan import make_plan
-from data_preprocessing.planner import plan_config, task_number
-from data_preprocessing.task import CTIntensities
-
-from .fingerprints import SHARED_DATA, make_case, make_fingerprint, needs_hippocampus, same_cases
-from .samples import make_dataset, refused
+from data_preprocessing.common.task import CTIntensities
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.planning.fingerprint import ChannelIntensities, collect
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.planning.planner import plan_config, task_number
+from tests.data_preprocessing.fingerprints import (
+    SHARED_DATA,
+    make_case,
+    make_fingerprint,
+    needs_hippocampus,
+    same_cases,
+)
+from tests.data_preprocessing.samples import make_dataset, refused
 
 LUNG = ((252, 512, 512), (1.244979977607727, 0.78515625, 0.78515625))
 PROSTATE = ((20, 320, 320), (3.6, 0.62, 0.62))

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import yaml
 
-from data_preprocessing.dataset import read_labels, read_regions
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.nnunet_raw import load_nnunet_raw
-from data_preprocessing.plan import PLAN_NAME, Region, make_plan, read_plan, write_plan
-from data_preprocessing.planned_yaml import render_config, write_config
-from data_preprocessing.planner import plan_config
-from data_preprocessing.shards import Manifest, check_config, shard_key
-from data_preprocessing.task import StatedRegion, load_task
-
-from .samples import make_config, make_dataset, refused, save
+from data_preprocessing.common.task import StatedRegion, load_task
+from data_preprocessing.dataset.dataset import read_labels, read_regions
+from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
+from data_preprocessing.planning.config_writer import render_config, write_config
+from data_preprocessing.planning.fingerprint import collect
+from data_preprocessing.planning.plan import PLAN_NAME, Region, make_plan, read_plan, write_plan
+from data_preprocessing.planning.planner import plan_config
+from data_preprocessing.shards.format import Manifest, check_config, shard_key
+from tests.data_preprocessing.samples import make_config, make_dataset, refused, save
 
 # As nnU-Net v2's documentation has the brain tumours.
 LABELS = {"background": 0, "whole tumor": [1, 2, 3], "core": [2, 3], "enhancing": 3}

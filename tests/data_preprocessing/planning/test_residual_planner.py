@@ -4,13 +4,12 @@ import math
 
 import pytest
 
-from data_preprocessing.network_planner import feature_values, fit_topology, plan_for_dataset, plan_network
-from data_preprocessing.planned_yaml import render_config
-from data_preprocessing.planner import plan_config
-from data_preprocessing.planner_presets import preset_of
-
-from .fingerprints import same_cases
-from .samples import make_dataset
+from data_preprocessing.planning.config_writer import render_config
+from data_preprocessing.planning.network_planner import feature_values, fit_topology, plan_for_dataset, plan_network
+from data_preprocessing.planning.planner import plan_config
+from data_preprocessing.planning.planner_presets import preset_of
+from tests.data_preprocessing.fingerprints import same_cases
+from tests.data_preprocessing.samples import make_dataset
 
 MANY = 1e15  # voxels of a data set so large that it never limits the batch
 BRAIN = ((1, 1, 1), (140, 171, 137))  # BraTS 2021, four classes

@@ -2,11 +2,10 @@
 
 import pytest
 
-from data_preprocessing.plan import make_plan
-from data_preprocessing.task import StatedTopology, TaskConfig
-from data_preprocessing.topology import Topology
-
-from .samples import make_config, make_dataset
+from data_preprocessing.common.task import StatedTopology, TaskConfig
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.planning.topology import Topology
+from tests.data_preprocessing.samples import make_config, make_dataset
 
 STAGES = {
     "strides": [[1, 1, 1], [2, 1, 2], [2, 2, 1]],

@@ -1,6 +1,6 @@
 import pytest
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 
 
 def test_hippocampus_has_four_stages():

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_preprocessing import files, shards
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import checksum, refuse_clashing_names
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import (
+from data_preprocessing.common import files
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import checksum, refuse_clashing_names
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards import format as shards
+from data_preprocessing.shards.format import (
     MANIFEST_NAME,
     ROWS_PER_CLASS,
     CaseRecord,
@@ -27,8 +28,7 @@ from data_preprocessing.shards import (
     shard_key,
     write_case,
 )
-
-from .samples import make_config, make_dataset, refused
+from tests.data_preprocessing.samples import make_config, make_dataset, refused
 
 SHAPE = (4, 5, 6)
 CONFIG = make_config()

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.files import checksum
-from data_preprocessing.pipeline import preprocess
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import (
+from data_preprocessing.common.files import checksum
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.format import (
     MANIFEST_NAME,
     CaseRecord,
     foreground_path,
@@ -17,8 +16,8 @@ from data_preprocessing.shards import (
     open_shards,
     record_path,
 )
-
-from .samples import make_dataset
+from data_preprocessing.shards.pipeline import preprocess
+from tests.data_preprocessing.samples import make_dataset
 
 
 def contents(folder):

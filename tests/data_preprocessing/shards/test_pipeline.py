@@ -6,22 +6,21 @@ import signal
 import numpy as np
 import pytest
 
-from data_preprocessing import pipeline
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import preprocess, preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.training_case import class_indices
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards import pipeline
+from data_preprocessing.shards.format import (
     MANIFEST_NAME,
     foreground_path,
     image_path,
     label_path,
     open_shards,
 )
-from data_preprocessing.training_case import class_indices
-
-from .samples import make_config, refused, save, write_tiny_dataset
+from data_preprocessing.shards.pipeline import preprocess, preprocess_case
+from tests.data_preprocessing.samples import make_config, refused, save, write_tiny_dataset
 
 SHAPE = (8, 8, 8)
 

@@ -3,14 +3,13 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.prepare import cropped_view, place, prepare_image, prepare_label
-from data_preprocessing.task import CTIntensities
-from data_preprocessing.training_case import read_case
-from data_preprocessing.volume_io import Volume
-
-from .samples import make_config, make_dataset, refused, save
+from data_preprocessing.common.task import CTIntensities
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.dataset.training_case import read_case
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.prepare import cropped_view, place, prepare_image, prepare_label
+from tests.data_preprocessing.samples import make_config, make_dataset, refused, save
 
 MARGIN = (2, 3, 1)  # zero voxels on every side
 INSIDE = (6, 8, 10)

@@ -3,12 +3,11 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
-from data_preprocessing import report
-from data_preprocessing.pipeline import Summary
-from data_preprocessing.report import save_sheet, summary_table
-from data_preprocessing.shards import CaseRecord, open_shards, record_path
-
-from .samples import middle_of_colour, write_square
+from data_preprocessing.shards import report
+from data_preprocessing.shards.format import CaseRecord, open_shards, record_path
+from data_preprocessing.shards.pipeline import Summary
+from data_preprocessing.shards.report import save_sheet, summary_table
+from tests.data_preprocessing.samples import middle_of_colour, write_square
 
 CASES = [f"phantom_{index:03d}" for index in range(6)]
 

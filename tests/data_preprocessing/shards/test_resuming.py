@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.pipeline import preprocess
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import check_config, image_path, open_shards
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.format import check_config, image_path, open_shards
+from data_preprocessing.shards.pipeline import preprocess
 from tests.commands import ROOT, run_well
 
 

@@ -3,12 +3,12 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.plan import make_plan
-from data_preprocessing.scans import find_images
-from data_preprocessing.surface import Options, main, make_surface, write_dataset, write_surface
-from data_preprocessing.task import load_task
-from data_preprocessing.volume_io import load_label, read_image
+from data_preprocessing.common.task import load_task
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.volume_io import load_label, read_image
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.synthetic.defects import Options, main, make_surface, write_dataset, write_surface
 
 SMALL = Options(cases=12, size=64)
 

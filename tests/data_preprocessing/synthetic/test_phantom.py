@@ -5,10 +5,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.phantom import ORIENTATIONS, Options, main, make_case, make_grid, sample_case, write_dataset
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import read_image, read_label
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.volume_io import read_image, read_label
+from data_preprocessing.synthetic.phantom import (
+    ORIENTATIONS,
+    Options,
+    main,
+    make_case,
+    make_grid,
+    sample_case,
+    write_dataset,
+)
 
 SMALL = Options(field_of_view_mm=40)
 CASES = range(12)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.synthetic import write_cases
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.synthetic.writing import write_cases
 from tests.commands import ROOT
 
 

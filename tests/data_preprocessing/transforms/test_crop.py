@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.crop import bounding_box, crop, nonzero_mask
+from data_preprocessing.transforms.crop import bounding_box, crop, nonzero_mask
 
 
 def image_with(*voxels, value=1.0, shape=(6, 7, 8), channels=1):

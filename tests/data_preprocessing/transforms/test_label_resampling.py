@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 from skimage.transform import resize
 
-from data_preprocessing.label_vote import preferred_sides, vote
-from data_preprocessing.resample import (
+from data_preprocessing.transforms.label_vote import preferred_sides, vote
+from data_preprocessing.transforms.resample import (
     LINEAR,
     NEAREST,
     PlaneResampler,
@@ -17,7 +17,7 @@ from data_preprocessing.resample import (
     resample_label,
     resampled_shape,
 )
-from nnunet_tf.inference.restore import RestoredPlanes
+from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 FACTORS = [0.3, 0.45, 0.5, 0.8, 1.25, 1.5, 2, 2.4, 3, 3.7, 4, 5, 6, 8]

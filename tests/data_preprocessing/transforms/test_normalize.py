@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from data_preprocessing.normalize import Normalization, normalize
+from data_preprocessing.transforms.normalize import Normalization, normalize
 
 CT = Normalization(name="ct", low=-17, high=201, mean=99.4, std=39.36)
 KINDS = [CT, *(Normalization(name=name) for name in ("z_score", "rescale_0_1", "rgb", "none"))]

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from skimage.transform import resize
 
-from data_preprocessing.resample import (
+from data_preprocessing.transforms.resample import (
     CUBIC,
     LINEAR,
     NEAREST,

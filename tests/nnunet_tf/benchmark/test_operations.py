@@ -2,7 +2,7 @@ import keras
 import pytest
 from keras import layers
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.benchmark.operations import step_work
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.layers import InstanceNormalization

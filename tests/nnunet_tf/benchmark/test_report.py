@@ -3,7 +3,7 @@ import statistics
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.benchmark.report import Report, append_report, check_appendable, last_of_kind, latency, read_reports
 from tests.nnunet_tf.benchmark.samples import make_report
 

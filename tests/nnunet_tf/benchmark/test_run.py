@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.shards import open_shards
+from data_preprocessing.shards.format import open_shards
 from nnunet_tf.benchmark.operations import CONVOLUTIONS, TRANSPOSED, step_work
 from nnunet_tf.benchmark.run import run_benchmark, summarize
 from nnunet_tf.benchmark.subject import ShardFolder, synthetic_plan

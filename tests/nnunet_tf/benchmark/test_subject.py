@@ -1,7 +1,7 @@
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import load_task
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import load_task
 from nnunet_tf.benchmark.subject import open_shard_folder, resized, synthetic_plan
 
 

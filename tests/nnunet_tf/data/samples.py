@@ -10,10 +10,10 @@ from nvidia.dali import fn, pipeline_def
 from nvidia.dali.data_node import DataNode
 from scipy import ndimage
 
-from data_preprocessing.files import write_array
-from data_preprocessing.shards import foreground_path, foreground_table, image_path, label_path
-from nnunet_tf.data import draws as draws_module
-from nnunet_tf.data.parameters import Parameters
+from data_preprocessing.common.files import write_array
+from data_preprocessing.shards.format import foreground_path, foreground_table, image_path, label_path
+from nnunet_tf.data.augmentation.parameters import Parameters
+from nnunet_tf.data.sampling import epoch_samples as draws_module
 
 
 def write_shard(folder: Path, name: str, image: np.ndarray, label: np.ndarray) -> None:

@@ -6,10 +6,10 @@ Interpolated between two voxels, such an image is the place itself, and the labe
 import numpy as np
 import pytest
 
-from nnunet_tf.data import draws as draws_module
 from nnunet_tf.data.pipeline import TrainingBatches
-from nnunet_tf.data.places import Places
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling import epoch_samples as draws_module
+from nnunet_tf.data.sampling.patch_positions import Places
+from nnunet_tf.data.sampling.settings import BatchSettings
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.nnunet_tf.data.samples import draw_always, write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_tf.data import parameters as parameters_module
-from nnunet_tf.data.draws import draw_epoch
+from nnunet_tf.data.augmentation import parameters as parameters_module
 from nnunet_tf.data.pipeline import TrainingBatches
-from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.data.volumes import read_volumes
+from nnunet_tf.data.sampling.epoch_samples import draw_epoch
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.data.sampling.shard_index import read_volumes
 from tests.nnunet_tf.data.samples import write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan
 

@@ -1,7 +1,7 @@
 import pytest
 
-from data_preprocessing.defaults import FOLDS
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.data.folds import Fold, split
 
 CASES = [f"case_{index:02d}" for index in range(23)]

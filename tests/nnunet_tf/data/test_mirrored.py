@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.shards import image_path
-from nnunet_tf.data.draws import draw_epoch
+from data_preprocessing.shards.format import image_path
+from nnunet_tf.data.augmentation.source_boxes import mirror_regions, source_regions
 from nnunet_tf.data.pipeline import TrainingBatches
-from nnunet_tf.data.regions import mirror_regions, source_regions
-from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.data.volumes import read_volumes
+from nnunet_tf.data.sampling.epoch_samples import draw_epoch
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.data.sampling.shard_index import read_volumes
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.nnunet_tf.data.samples import numbered_shards, write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from nvidia.dali import Pipeline
 
-from data_preprocessing.normalize import Normalization
-from data_preprocessing.shards import image_path, label_path
+from data_preprocessing.shards.format import image_path, label_path
+from data_preprocessing.transforms.normalize import Normalization
 from nnunet_tf.data.patches import ShardFiles, patch_pipeline
 from nnunet_tf.data.pipeline import TrainingBatches
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling.settings import BatchSettings
 from tests.nnunet_tf.data import oracles
 from tests.nnunet_tf.data.samples import draw_always, many_channels, write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan

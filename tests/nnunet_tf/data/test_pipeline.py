@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_array
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import image_path, label_path
-from nnunet_tf.data import parameters as parameters_module
-from nnunet_tf.data.draws import draw_epoch
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_array
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.format import image_path, label_path
+from nnunet_tf.data.augmentation import parameters as parameters_module
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
-from nnunet_tf.data.settings import BatchSettings
+from nnunet_tf.data.sampling.epoch_samples import draw_epoch
+from nnunet_tf.data.sampling.settings import BatchSettings
 from tests.nnunet_tf.data.samples import numbered_shards, write_shard
 
 PLAIN = BatchSettings(batch_size=2, steps_per_epoch=4, seed=0, augmentation="none")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import evaluate
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.evaluation.detection import THRESHOLDS, ImageScore, confusion, detect
 
 CASES = {"a": (0.9, True), "b": (0.4, True), "c": (0.6, False), "d": (0.02, False), "e": (0.1, False)}

@@ -2,11 +2,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.dice import dice, overlap_counts
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.backend import Processes
 from nnunet_tf.evaluation.find_postprocessing import count_alternatives, decide, find_postprocessing
-from nnunet_tf.inference.postprocessing import Postprocessing, apply
+from nnunet_tf.evaluation.metrics.dice import dice, overlap_counts
+from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
 
 NUMBERS = (1, 2)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import Plan, make_plan, write_plan
+from data_preprocessing.common.files import write_model
+from data_preprocessing.planning.plan import Plan, make_plan, write_plan
 from nnunet_tf.choices import FoldName
-from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.data_preprocessing.samples import make_config, make_dataset
 

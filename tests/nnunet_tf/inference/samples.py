@@ -5,12 +5,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from data_preprocessing.files import write_model
-from data_preprocessing.normalize import Normalization
-from data_preprocessing.plan import Plan, write_plan
-from data_preprocessing.task import TrainingDefaults
-from data_preprocessing.topology import Topology
-from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from data_preprocessing.common.files import write_model
+from data_preprocessing.common.task import TrainingDefaults
+from data_preprocessing.planning.plan import Plan, write_plan
+from data_preprocessing.planning.topology import Topology
+from data_preprocessing.transforms.normalize import Normalization
+from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
 

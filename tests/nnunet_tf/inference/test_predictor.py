@@ -6,15 +6,14 @@ import pytest
 import tensorflow as tf
 
 import nnunet_tf
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.errors import UserError
-from data_preprocessing.phantom import Options, sample_case, write_case
-from data_preprocessing.plan import Region, make_plan
-from nnunet_tf.evaluation.dice import dice, overlap_counts
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.planning.plan import Region, make_plan
+from data_preprocessing.synthetic.phantom import Options, sample_case, write_case
+from nnunet_tf.evaluation.metrics.dice import dice, overlap_counts
 from nnunet_tf.inference.predictor import Predictor
 from tests.data_preprocessing.samples import LAYOUTS, LPS, OBLIQUE, RAS_SPACING, Layout, anatomy, save
-
-from .samples import threshold_network, tiny_plan
+from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan
 
 ORGAN = 4  # its number in files
 HALF = 30.5  # of the voxels of `anatomy`

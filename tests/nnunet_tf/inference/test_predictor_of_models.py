@@ -5,14 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from nnunet_tf.inference.model_folder import NETWORK_NAME, WEIGHTS_NAME
-from nnunet_tf.inference.postprocessing import Postprocessing, write_postprocessing
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from nnunet_tf.inference.models.folder import NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.inference.postprocessing.settings import Postprocessing, write_postprocessing
 from nnunet_tf.inference.predictor import Predictor, load_network
 from nnunet_tf.networks.settings import NetworkSettings
-
-from .samples import threshold_network, tiny_plan, write_untrained_model
+from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan, write_untrained_model
 
 HALF = 30.5  # below the voxels that are bright
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.binding import bind, in_order, part
 
 

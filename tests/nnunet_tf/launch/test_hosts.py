@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.hosts import all_here, check_own_name, fill, is_here, parse_hosts
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.launchers import Given, given_by
 
 # As `env` shows them in a process of each launcher; the last of its two nodes, the first has two processes.

@@ -1,6 +1,6 @@
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
 from nnunet_tf.runtime.command_line import CommandParser
 

@@ -1,6 +1,6 @@
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch import ranks
 
 VARIABLES = ["HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_ELASTIC", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE"]

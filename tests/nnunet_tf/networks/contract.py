@@ -7,12 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.network_planner import fit_topology
-from data_preprocessing.topology import Topology, plan_topology
+from data_preprocessing.planning.network_planner import fit_topology
+from data_preprocessing.planning.topology import Topology, plan_topology
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-
-from .samples import NARROW
+from tests.nnunet_tf.networks.samples import NARROW
 
 CHANNELS, OUTPUTS = 2, 3
 FEATURES = (10, 12, 14, 16)  # none of them has 8 groups but the last

@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-
-from .contract import CASES, CHANNELS, OUTPUTS, assert_gradients_reach_every_weight, build, name_of
+from tests.nnunet_tf.networks.contract import (
+    CASES,
+    CHANNELS,
+    OUTPUTS,
+    assert_gradients_reach_every_weight,
+    build,
+    name_of,
+)
 
 
 @pytest.fixture(scope="module", params=CASES, ids=name_of)

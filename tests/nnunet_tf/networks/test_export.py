@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from .contract import CASES, build, name_of
+from tests.nnunet_tf.networks.contract import CASES, build, name_of
 
 # The other plans change strides and kernels only; exporting takes seconds.
 EXPORTED = [(plan, settings) for plan, settings in CASES if plan in ("2d", "3d", "odd sides")]

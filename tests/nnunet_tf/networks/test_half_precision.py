@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from .contract import HALF_CASES, HALF_PRECISIONS, assert_gradients_reach_every_weight, build, build_in, name_of
+from tests.nnunet_tf.networks.contract import (
+    HALF_CASES,
+    HALF_PRECISIONS,
+    assert_gradients_reach_every_weight,
+    build,
+    build_in,
+    name_of,
+)
 
 pytestmark = [
     pytest.mark.parametrize("policy", HALF_PRECISIONS),

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.networks.build import build_network, full_resolution
 from nnunet_tf.networks.layers import InstanceNormalization
 from nnunet_tf.networks.settings import NetworkSettings

@@ -4,8 +4,7 @@ import pytest
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
 from nnunet_tf.networks.window import UNPADDED_LOSS, input_size, mirrored
-
-from .samples import NARROW, identity_network, name_of
+from tests.nnunet_tf.networks.samples import NARROW, identity_network, name_of
 
 
 def test_the_published_tile_is_572_voxels_for_388():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime.command_line import (
     CommandParser,
     available_cores,

@@ -4,7 +4,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from data_preprocessing.script import accept_all_signs
+from data_preprocessing.common.script import accept_all_signs
 from nnunet_tf.runtime.console import wide_console
 from nnunet_tf.runtime.progress import track
 

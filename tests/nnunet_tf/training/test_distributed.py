@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime.command_line import CommandFailed
 from nnunet_tf.training.distributed import Alone, check_same_device, loss_in_one_line
 
@@ -41,7 +41,7 @@ assert variable.numpy() == [5.0]
 def test_two_workers_average_gradients_add_up_arrays_and_start_from_the_same_values(tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
-    code = f"from nnunet_tf.launch.workers import Launch, start; start(Launch(workers=2), [{str(script)!r}])"
+    code = f"from nnunet_tf.launch.horovod.workers import Launch, start; start(Launch(workers=2), [{str(script)!r}])"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
@@ -56,8 +56,8 @@ STEPS = """
 import sys
 import keras, numpy as np
 from nnunet_tf.training.distributed import join_group
-from nnunet_tf.training.recipe import LossSettings
-from tests.nnunet_tf.training.test_step import PATCH, make_step
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings
+from tests.nnunet_tf.training.optimization.test_step import PATCH, make_step
 
 group = join_group(fp16_allreduce="fp16" in sys.argv)
 loss = LossSettings(loss="adaptive" if "adaptive" in sys.argv else "dice_ce", batch_dice="batch_dice" in sys.argv)
@@ -78,7 +78,7 @@ def weights_after_steps(tmp_path, workers, *options):
     script, result = tmp_path / "steps.py", tmp_path / f"{workers}{'_'.join(options)}.npz"
     script.write_text(STEPS)
     command = [str(script), str(result), *options]
-    code = f"from nnunet_tf.launch.workers import Launch, start; start(Launch(workers={workers}), {command})"
+    code = f"from nnunet_tf.launch.horovod.workers import Launch, start; start(Launch(workers={workers}), {command})"
     words = [sys.executable, "-c", code] if workers > 1 else [sys.executable, *command]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -6,12 +6,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Finding, Row, Unusable
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.volume_io import read_image, read_label
-
-from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, write_sample
-from .samples import refused, save
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable
+from data_preprocessing.images.volume_io import read_image, read_label
+from tests.data_preprocessing.check_samples import (
+    AFFINE,
+    SHAPE,
+    Sample,
+    intensities,
+    numbers,
+    patch,
+    said,
+    write_sample,
+)
+from tests.data_preprocessing.samples import refused, save
 
 
 @pytest.fixture

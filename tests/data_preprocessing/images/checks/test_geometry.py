@@ -5,12 +5,21 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.nifti_file import load_nifti
-from data_preprocessing.volume_io import read_image, read_label
-
-from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, write_affine, write_sample
-from .samples import OBLIQUE, RAS_SPACING, every_layout, moved, refused, save
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.images.nifti_file import load_nifti
+from data_preprocessing.images.volume_io import read_image, read_label
+from tests.data_preprocessing.check_samples import (
+    AFFINE,
+    SHAPE,
+    Sample,
+    intensities,
+    numbers,
+    patch,
+    said,
+    write_affine,
+    write_sample,
+)
+from tests.data_preprocessing.samples import OBLIQUE, RAS_SPACING, every_layout, moved, refused, save
 
 
 @pytest.fixture

@@ -7,17 +7,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.checks.grids import compare_grids
-from data_preprocessing.dataset import Case
-from data_preprocessing.fingerprint import collect_case
-from data_preprocessing.pipeline import preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.shards import image_path, label_path
-from data_preprocessing.volume_io import read_image, read_label
-
-from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, write_sample
-from .samples import (
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.images.checks.grids import compare_grids
+from data_preprocessing.images.volume_io import read_image, read_label
+from data_preprocessing.planning.fingerprint import collect_case
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.format import image_path, label_path
+from data_preprocessing.shards.pipeline import preprocess_case
+from tests.data_preprocessing.check_samples import AFFINE, SHAPE, Sample, intensities, numbers, write_sample
+from tests.data_preprocessing.samples import (
     LAYOUTS,
     LPS,
     RAS,

@@ -5,12 +5,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.training_case import class_indices
-from data_preprocessing.volume_io import load_label
-
-from .check_samples import AFFINE, SHAPE, Sample, intensities, numbers, patch, said, with_value, write_sample
-from .samples import refused, save
+from data_preprocessing.dataset.training_case import class_indices
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.images.volume_io import load_label
+from tests.data_preprocessing.check_samples import (
+    AFFINE,
+    SHAPE,
+    Sample,
+    intensities,
+    numbers,
+    patch,
+    said,
+    with_value,
+    write_sample,
+)
+from tests.data_preprocessing.samples import refused, save
 
 
 @pytest.fixture

@@ -3,13 +3,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.checks.voxels import measure
-from data_preprocessing.normalize import Normalization, normalize
-from data_preprocessing.volume_io import read_image
-
-from .check_samples import AFFINE, CASES, SHAPE, Sample, intensities, numbers, patch, said, with_value, write_sample
-from .samples import refused, save
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.images.checks.voxels import measure
+from data_preprocessing.images.volume_io import read_image
+from data_preprocessing.transforms.normalize import Normalization, normalize
+from tests.data_preprocessing.check_samples import (
+    AFFINE,
+    CASES,
+    SHAPE,
+    Sample,
+    intensities,
+    numbers,
+    patch,
+    said,
+    with_value,
+    write_sample,
+)
+from tests.data_preprocessing.samples import refused, save
 
 
 @pytest.fixture

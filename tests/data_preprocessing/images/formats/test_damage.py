@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.image_file import load_image, read_header
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.image_file import load_image, read_header
 
 VOXELS = np.random.default_rng(0).integers(0, 60_000, (4, 20, 30), np.uint16)
 META = (

@@ -4,20 +4,19 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.pipeline import preprocess_case
-from data_preprocessing.plan import make_plan
-from data_preprocessing.scans import find_images
-from data_preprocessing.task import CTIntensities
-from data_preprocessing.volume_io import read_image
+from data_preprocessing.common.task import CTIntensities
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import read_image
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.fingerprint import collect
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.pipeline import preprocess_case
+from tests.data_preprocessing.images.formats.samples import write_series
 from tests.data_preprocessing.samples import OBLIQUE, RAS, Layout, make_config, refused, save
-
-from .samples import write_series
 
 SHAPE = (9, 8, 7)
 FEET_FIRST = Layout((0, 1, 2), (-1, -1, -1))

@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 from pydicom import Dataset, uid
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.checks.dataset import check_dataset
-from data_preprocessing.checks.finding import Row, Unusable
-from data_preprocessing.dataset import load_dataset
-from data_preprocessing.image_file import load_image
-from data_preprocessing.plan import make_plan
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import read_image
-from nnunet_tf.inference.inputs import read_scan
-from tests.data_preprocessing.samples import make_config, make_dataset, refused, save
-
-from .dicom_samples import (
+from data_preprocessing.dataset.dataset import load_dataset
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.dataset.verify import check_dataset
+from data_preprocessing.images.checks.finding import Row, Unusable
+from data_preprocessing.images.image_file import load_image
+from data_preprocessing.images.volume_io import read_image
+from data_preprocessing.jobs.backend import Processes
+from data_preprocessing.planning.plan import make_plan
+from nnunet_tf.inference.volume.inputs import read_scan
+from tests.data_preprocessing.images.formats.dicom_samples import (
     SPACING,
     header,
     save_dataset,
@@ -27,6 +25,7 @@ from .dicom_samples import (
     write_object,
     write_slice,
 )
+from tests.data_preprocessing.samples import make_config, make_dataset, refused, save
 
 STORED = stored_numbers()
 TRUTH = STORED.astype(np.float32) - 1024

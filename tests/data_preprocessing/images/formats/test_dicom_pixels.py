@@ -6,11 +6,9 @@ import SimpleITK
 from pydicom import Dataset, dcmread, uid
 from pydicom.encaps import encapsulate
 
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import read_image
-from tests.data_preprocessing.samples import refused
-
-from .dicom_samples import (
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import read_image
+from tests.data_preprocessing.images.formats.dicom_samples import (
     COLUMNS,
     ROWS,
     SPACING,
@@ -22,6 +20,7 @@ from .dicom_samples import (
     write_folder,
     write_slice,
 )
+from tests.data_preprocessing.samples import refused
 
 PLAIN = [
     uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian

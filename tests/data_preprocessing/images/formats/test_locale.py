@@ -7,12 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from data_preprocessing.image_file import load_image
-from data_preprocessing.volume_io import read_image, write_label
-
-from .test_metaimage import GRID, numbers
-from .test_metaimage import write as write_metaimage
-from .test_nrrd import DIRECTIONS, write
+from data_preprocessing.images.image_file import load_image
+from data_preprocessing.images.volume_io import read_image, write_label
+from tests.data_preprocessing.images.formats.test_metaimage import GRID, numbers
+from tests.data_preprocessing.images.formats.test_metaimage import write as write_metaimage
+from tests.data_preprocessing.images.formats.test_nrrd import DIRECTIONS, write
 
 
 @pytest.fixture

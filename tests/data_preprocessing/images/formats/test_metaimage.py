@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import read_image, write_label
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import read_image, write_label
 from tests.data_preprocessing.samples import refused
 
 SHAPE = (7, 6, 5)  # (i, j, k)

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_preprocessing.formats.nrrd import TYPES
-from data_preprocessing.image_file import load_image
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import read_image, write_label
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.formats.nrrd import TYPES
+from data_preprocessing.images.image_file import load_image
+from data_preprocessing.images.volume_io import read_image, write_label
+from tests.data_preprocessing.images.formats.test_metaimage import SHAPE, itk_affine, numbers, voxels_of
 from tests.data_preprocessing.samples import refused
-
-from .test_metaimage import SHAPE, itk_affine, numbers, voxels_of
 
 DIRECTIONS = "(0,1.6,1.2) (4,0,0) (0,-1.8,2.4)"
 PACKED = {"raw": bytes, "gzip": gzip.compress, "gz": gzip.compress, "bzip2": bz2.compress, "bz2": bz2.compress}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import load_label, read_image, write_label
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import load_label, read_image, write_label
 from tests.data_preprocessing.samples import refused
 
 ROWS, COLUMNS = 5, 11

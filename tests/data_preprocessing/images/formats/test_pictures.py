@@ -5,8 +5,8 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from data_preprocessing.image_file import load_image, read_header, save_image
-from data_preprocessing.volume_io import load_label, read_image, read_label, write_label
+from data_preprocessing.images.image_file import load_image, read_header, save_image
+from data_preprocessing.images.volume_io import load_label, read_image, read_label, write_label
 from tests.data_preprocessing.samples import refused
 
 ROWS, COLUMNS = 6, 9

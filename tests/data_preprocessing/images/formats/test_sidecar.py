@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from data_preprocessing.fingerprint import collect
-from data_preprocessing.image_file import read_header
-from data_preprocessing.nnunet_raw import load_nnunet_raw
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import read_image, read_label, write_label
+from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.volume_io import read_image, read_label, write_label
+from data_preprocessing.planning.fingerprint import collect
 from tests.data_preprocessing.samples import refused
 
 SPACING = [8.0, 1.3, 0.7]

@@ -5,11 +5,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import load_label, read_image, write_label
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import load_label, read_image, write_label
+from tests.data_preprocessing.images.formats.samples import write_page
 from tests.data_preprocessing.samples import refused
-
-from .samples import write_page
 
 RANDOM = np.random.default_rng(0)
 ROWS, COLUMNS = 37, 53  # odd, so that strips and tiles are cut off

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.image_file import load_image
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.image_file import load_image
+from tests.data_preprocessing.images.formats.samples import write_page
+from tests.data_preprocessing.images.formats.test_tiff import COLUMNS, ROWS, numbers, read
 from tests.data_preprocessing.samples import refused
-
-from .samples import write_page
-from .test_tiff import COLUMNS, ROWS, numbers, read
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "zstd", "packbits"])

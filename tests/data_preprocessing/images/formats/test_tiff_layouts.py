@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import read_image
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import read_image
 from tests.data_preprocessing.samples import refused
 
 RANDOM = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from data_preprocessing.image_file import load_image, read_header
-from data_preprocessing.volume_io import load_label, read_image, read_label, same_grid, write_label
+from data_preprocessing.images.image_file import load_image, read_header
+from data_preprocessing.images.volume_io import load_label, read_image, read_label, same_grid, write_label
 from tests.data_preprocessing.samples import LAYOUTS, OBLIQUE, RAS, anatomy, refused
 
 SUFFIXES = [".nrrd", ".mha", ".mgz", ".mgh"]

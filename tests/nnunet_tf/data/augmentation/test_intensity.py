@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.data import intensity
+from nnunet_tf.data.augmentation import intensity
 from tests.nnunet_tf.data import oracles
 from tests.nnunet_tf.data.samples import many_channels, run_step
 

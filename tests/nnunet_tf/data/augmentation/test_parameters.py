@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.data.parameters import draw_parameters, rotation_degrees
+from nnunet_tf.data.augmentation.parameters import draw_parameters, rotation_degrees
 
 COUNT, PATCH = 40_000, (40, 56, 40)
 

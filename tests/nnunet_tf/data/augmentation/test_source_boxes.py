@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from nnunet_tf.data.regions import rotation_matrices, source_regions
+from nnunet_tf.data.augmentation.source_boxes import rotation_matrices, source_regions
 
 
 def test_rotation_matrices_are_those_of_scipy():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_tf.data.draws import warp_matrices
-from nnunet_tf.data.regions import source_regions
-from nnunet_tf.data.spatial import mirror, warp
+from nnunet_tf.data.augmentation.source_boxes import source_regions
+from nnunet_tf.data.augmentation.spatial import mirror, warp
+from nnunet_tf.data.sampling.epoch_samples import warp_matrices
 from tests.nnunet_tf.data.samples import run_step
 
 PATCH = (12, 14, 10)

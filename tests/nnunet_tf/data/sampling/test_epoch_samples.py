@@ -3,10 +3,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from data_preprocessing.plan import make_plan
-from nnunet_tf.data.draws import Draws, coarse_sizes, draw_epoch
-from nnunet_tf.data.settings import BatchSettings
-from nnunet_tf.data.volumes import read_volumes
+from data_preprocessing.planning.plan import make_plan
+from nnunet_tf.data.sampling.epoch_samples import Draws, coarse_sizes, draw_epoch
+from nnunet_tf.data.sampling.settings import BatchSettings
+from nnunet_tf.data.sampling.shard_index import read_volumes
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.nnunet_tf.data.samples import numbered_shards
 from tests.nnunet_tf.inference.samples import tiny_plan
@@ -16,7 +16,7 @@ SETTINGS = BatchSettings(batch_size=8, steps_per_epoch=5, seed=3, augmentation="
 
 @pytest.fixture(params=[2, 3])
 def plan(request, small_config, small_data):
-    from data_preprocessing.dataset import load_dataset
+    from data_preprocessing.dataset.dataset import load_dataset
 
     return make_plan(small_config, load_dataset(small_data, small_config.dataset), request.param)
 

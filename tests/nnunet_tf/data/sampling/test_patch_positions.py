@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.data.places import draw_cases, draw_places, on_foreground
-from nnunet_tf.data.volumes import read_volumes
+from nnunet_tf.data.sampling.patch_positions import draw_cases, draw_places, on_foreground
+from nnunet_tf.data.sampling.shard_index import read_volumes
 from tests.nnunet_tf.data.samples import numbered_shards, write_shard
 
 

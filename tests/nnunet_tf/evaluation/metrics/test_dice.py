@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.plan import make_plan
-from data_preprocessing.task import StatedRegion
-from nnunet_tf.evaluation import dice as dice_module
-from nnunet_tf.evaluation.dice import (
+from data_preprocessing.common.task import StatedRegion
+from data_preprocessing.planning.plan import make_plan
+from nnunet_tf.evaluation.metrics import dice as dice_module
+from nnunet_tf.evaluation.metrics.dice import (
     dice,
     histogram_counts,
     joint_histogram,

@@ -4,7 +4,7 @@ import SimpleITK as sitk
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from nnunet_tf.evaluation.surface import SurfaceDistances, assd, hd95, nsd, surface, surface_distances
+from nnunet_tf.evaluation.metrics.surface_distance import SurfaceDistances, assd, hd95, nsd, surface, surface_distances
 
 SPACINGS = [(1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (1.5, 0.4, 2.5)]
 

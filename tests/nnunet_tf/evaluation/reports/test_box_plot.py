@@ -1,9 +1,9 @@
 import pytest
 from matplotlib.axes import Axes
 
-from nnunet_tf.evaluation.box_plot import save_box_plot
-from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.summary import evaluation
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.reports.box_plot import save_box_plot
+from nnunet_tf.evaluation.summaries.summary import evaluation
 
 
 def scores(nsd):

@@ -1,8 +1,8 @@
 import csv
 import math
 
-from nnunet_tf.evaluation.csv_file import write_csv
-from nnunet_tf.evaluation.scores import Score
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.reports.csv_file import write_csv
 
 
 def test_a_row_a_score_with_empty_fields_for_what_is_not_counted(tmp_path):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from data_preprocessing.phantom import Options, sample_case
-from nnunet_tf.evaluation.overlay import best_slices, save_overlay
+from data_preprocessing.synthetic.phantom import Options, sample_case
+from nnunet_tf.evaluation.reports.overlay import best_slices, save_overlay
 from tests.data_preprocessing.samples import middle_of_colour
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nnunet_tf.evaluation.dice import summarize
-from nnunet_tf.evaluation.folds import CrossValidation, DiceOfFolds, FoldScores
-from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.summary import evaluation
-from nnunet_tf.evaluation.tables import print_evaluation, print_folds, print_validation
-from nnunet_tf.evaluation.validation_scores import EpochScores, ValidationScores
+from nnunet_tf.evaluation.metrics.dice import summarize
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.reports.tables import print_evaluation, print_folds, print_validation
+from nnunet_tf.evaluation.summaries.folds import CrossValidation, DiceOfFolds, FoldScores
+from nnunet_tf.evaluation.summaries.summary import evaluation
+from nnunet_tf.evaluation.summaries.validation_scores import EpochScores, ValidationScores
 
 LIVER = FoldScores(mean=0.5, deviation=None, folds=[0.4, 0.6])
 
@@ -54,7 +54,7 @@ def test_folds_stand_side_by_side(capsys):
 
 
 def test_a_validation_of_five_folds_and_of_one_fits_into_80_columns(capsys, monkeypatch):
-    monkeypatch.setattr("nnunet_tf.evaluation.tables.wide_console", lambda: Console(width=80))
+    monkeypatch.setattr("nnunet_tf.evaluation.reports.tables.wide_console", lambda: Console(width=80))
     wide = FoldScores(mean=0.8853, deviation=0.0051, folds=[0.8841] * 5)
     scores = DiceOfFolds(classes={"anterior": wide}, all_classes=wide)
     print_folds("Folds", CrossValidation(**dict(scores), last=scores))

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.evaluate import evaluate
-from nnunet_tf.evaluation.pictures import Folders, check_images, save_overlays, title, worst_cases
-from nnunet_tf.evaluation.scores import Score
-from nnunet_tf.evaluation.summary import evaluation
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.reports.worst_cases import Folders, check_images, save_overlays, title, worst_cases
+from nnunet_tf.evaluation.scoring.folder import evaluate
+from nnunet_tf.evaluation.summaries.summary import evaluation
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.case import load_pair, score_case
-from nnunet_tf.evaluation.options import ScoringOptions
-from nnunet_tf.evaluation.structures import Structure, Structures, class_structures, with_background
-from nnunet_tf.evaluation.surface import assd, hd95, nsd, surface_distances
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.evaluation.metrics.surface_distance import assd, hd95, nsd, surface_distances
+from nnunet_tf.evaluation.scoring.case import load_pair, score_case
+from nnunet_tf.evaluation.scoring.options import ScoringOptions
+from nnunet_tf.evaluation.scoring.structures import Structure, Structures, class_structures, with_background
 
 CLASSES = class_structures({0: "background", 1: "liver", 4: "tumour"})
 

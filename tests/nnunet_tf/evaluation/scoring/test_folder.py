@@ -4,10 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.backend import Processes
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.evaluate import FilePair, estimate_scoring, evaluate, pair_files
-from nnunet_tf.evaluation.options import ScoringOptions
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.jobs.backend import Processes
+from nnunet_tf.evaluation.scoring.folder import FilePair, estimate_scoring, evaluate, pair_files
+from nnunet_tf.evaluation.scoring.options import ScoringOptions
 
 
 @pytest.fixture

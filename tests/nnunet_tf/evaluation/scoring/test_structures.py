@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import make_plan, write_plan
-from data_preprocessing.task import StatedRegion
-from nnunet_tf.evaluation.structures import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import StatedRegion
+from data_preprocessing.planning.plan import make_plan, write_plan
+from nnunet_tf.evaluation.scoring.structures import (
     Structure,
     class_names,
     class_structures,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.case import load_pair, score_case
-from nnunet_tf.evaluation.evaluate import FilePair, evaluate, on_other_grids
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.evaluation.find_postprocessing import find_postprocessing
-from nnunet_tf.evaluation.options import ScoringOptions
-from nnunet_tf.evaluation.pictures import draw_case
-from nnunet_tf.evaluation.structures import class_structures
+from nnunet_tf.evaluation.reports.worst_cases import draw_case
+from nnunet_tf.evaluation.scoring.case import load_pair, score_case
+from nnunet_tf.evaluation.scoring.folder import FilePair, evaluate, on_other_grids
+from nnunet_tf.evaluation.scoring.options import ScoringOptions
+from nnunet_tf.evaluation.scoring.structures import class_structures
 from tests.data_preprocessing.samples import LAYOUTS, LPS, RAS, Layout, moved
 
 SHAPE, SPACING = (9, 8, 7), (0.5, 1.5, 2.5)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from nnunet_tf.evaluation.dice import summarize
-from nnunet_tf.evaluation.folds import over_folds, pool_folds
-from nnunet_tf.inference.model_folder import fold_folders
-from nnunet_tf.training.trained_cases import TrainedCases
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from nnunet_tf.evaluation.metrics.dice import summarize
+from nnunet_tf.evaluation.summaries.folds import over_folds, pool_folds
+from nnunet_tf.inference.models.folder import fold_folders
+from nnunet_tf.inference.models.trained_cases import TrainedCases
 
 
 def summary(*dice):

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from nnunet_tf.evaluation.dice import Summary
-from nnunet_tf.evaluation.scores import Score, outcome
-from nnunet_tf.evaluation.summary import Evaluation, evaluation, statistics
+from nnunet_tf.evaluation.metrics.dice import Summary
+from nnunet_tf.evaluation.metrics.scores import Score, outcome
+from nnunet_tf.evaluation.summaries.summary import Evaluation, evaluation, statistics
 
 
 def rows(**cases):

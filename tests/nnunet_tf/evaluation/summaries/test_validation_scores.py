@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from nnunet_tf.evaluation.dice import summarize
-from nnunet_tf.evaluation.folds import over_folds
-from nnunet_tf.evaluation.validation_scores import EpochScores, ValidationScores, read_validation
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from nnunet_tf.evaluation.metrics.dice import summarize
+from nnunet_tf.evaluation.summaries.folds import over_folds
+from nnunet_tf.evaluation.summaries.validation_scores import EpochScores, ValidationScores, read_validation
 
 
 def scores(best, last=None):

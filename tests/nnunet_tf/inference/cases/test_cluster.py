@@ -4,16 +4,15 @@ import signal
 import nibabel as nib
 import numpy as np
 
-from data_preprocessing.dask_cluster import DaskCluster
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import write_label
-from nnunet_tf.inference import predict_on_cluster as module
-from nnunet_tf.inference.inputs import read_scan
-from nnunet_tf.inference.outputs import Outputs
-from nnunet_tf.inference.predict_on_cluster import PredictorOptions, predict_on_cluster
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.volume_io import write_label
+from data_preprocessing.jobs.dask_cluster import DaskCluster
+from nnunet_tf.inference.cases import cluster as module
+from nnunet_tf.inference.cases.cluster import PredictorOptions, predict_on_cluster
+from nnunet_tf.inference.cases.outputs import Outputs
+from nnunet_tf.inference.volume.inputs import read_scan
 from tests.data_preprocessing.samples import save
-
-from .model_samples import make_plan_of_one_class
+from tests.nnunet_tf.inference.model_samples import make_plan_of_one_class
 
 
 def threshold_and_be_killed_once(options, plans, case, outputs):

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_preprocessing.phantom import Options, sample_case
-from data_preprocessing.scans import find_images
-from data_preprocessing.volume_io import load_label, read_image, read_label
-from nnunet_tf.evaluation.evaluate import evaluate
-from nnunet_tf.evaluation.pictures import Folders, save_overlays
-from nnunet_tf.inference.inputs import check_headers
-from nnunet_tf.inference.outputs import Outputs, check_output
-from nnunet_tf.inference.predict_cases import predict_cases
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.volume_io import load_label, read_image, read_label
+from data_preprocessing.synthetic.phantom import Options, sample_case
+from nnunet_tf.evaluation.reports.worst_cases import Folders, save_overlays
+from nnunet_tf.evaluation.scoring.folder import evaluate
+from nnunet_tf.inference.cases.local import predict_cases
+from nnunet_tf.inference.cases.outputs import Outputs, check_output
 from nnunet_tf.inference.predictor import Predictor
-from tests.data_preprocessing.formats.samples import write_series
-from tests.data_preprocessing.formats.test_volumes import write
+from nnunet_tf.inference.volume.inputs import check_headers
+from tests.data_preprocessing.images.formats.samples import write_series
+from tests.data_preprocessing.images.formats.test_volumes import write
 from tests.data_preprocessing.samples import OBLIQUE, refused
-
-from .samples import threshold_network, tiny_plan
+from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan
 
 CELL, LIMIT = 255, 100
 PLAN = tiny_plan(2, classes=("background", "cell", "none"), label_values=(0, CELL, CELL - 1))

@@ -6,17 +6,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row, warning
-from data_preprocessing.errors import UserError
-from data_preprocessing.scans import find_images
-from nnunet_tf.inference import predict_cases as module
-from nnunet_tf.inference.outputs import Outputs
-from nnunet_tf.inference.predict_cases import ReadingAhead, Warnings, predict_cases
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.scans import find_images
+from data_preprocessing.images.checks.finding import Row, warning
+from nnunet_tf.inference.cases import local as module
+from nnunet_tf.inference.cases.local import ReadingAhead, Warnings, predict_cases
+from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.runtime import progress
 from tests.data_preprocessing.samples import RAS_SPACING, anatomy, save
-
-from .samples import threshold_network, tiny_plan
+from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan
 
 PLAN = tiny_plan(spacing=RAS_SPACING[::-1])
 

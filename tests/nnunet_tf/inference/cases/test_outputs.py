@@ -8,15 +8,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.dataset import Case
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import Region
-from data_preprocessing.volume_io import read_image
-from nnunet_tf.inference.ensemble import Prediction
-from nnunet_tf.inference.outputs import Outputs, check_output
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.volume_io import read_image
+from data_preprocessing.planning.plan import Region
+from nnunet_tf.inference.cases.outputs import Outputs, check_output
+from nnunet_tf.inference.volume.ensemble import Prediction
 from tests.data_preprocessing.samples import LPS, OBLIQUE, RAS, anatomy, save
-
-from .samples import tiny_plan
+from tests.nnunet_tf.inference.samples import tiny_plan
 
 CASE = Case("scan", ())
 SHAPE = (5, 4, 3)  # (z, y, x)

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import PLAN_NAME
-from nnunet_tf.inference.model_folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME, open_models
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, Postprocessing, write_postprocessing
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.planning.plan import PLAN_NAME
+from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME, open_models
+from nnunet_tf.inference.models.packaging import package
+from nnunet_tf.inference.postprocessing.settings import POSTPROCESSING_NAME, Postprocessing, write_postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.package import package
 from tests.nnunet_tf.inference.model_samples import make_plan_of_one_class, write_fold
 
 

@@ -2,15 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.inference.model_folder import ModelFiles
-from nnunet_tf.inference.models import common_postprocessing, configurations, gather, learnt_flips
-from nnunet_tf.inference.postprocessing import Postprocessing
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.inference.models.folder import ModelFiles
+from nnunet_tf.inference.models.grouping import common_postprocessing, configurations, gather, learnt_flips
+from nnunet_tf.inference.models.packaging import package
+from nnunet_tf.inference.postprocessing.settings import Postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.package import package
-
-from .model_samples import write_fold
-from .samples import tiny_plan
+from tests.nnunet_tf.inference.model_samples import write_fold
+from tests.nnunet_tf.inference.samples import tiny_plan
 
 KEEP = Postprocessing(keep_largest_foreground=True)
 

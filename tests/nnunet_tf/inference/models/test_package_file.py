@@ -1,4 +1,4 @@
-"""What is refused of a package; its round trip is tested in tests/nnunet_tf/test_package.py."""
+"""What is refused of a package; its round trip is tested in tests/nnunet_tf/inference/models/test_packaging.py."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.inference import package_file
-from nnunet_tf.inference.package_file import MANIFEST_NAME, library_versions, unpack_package, write_package
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.inference.models import package_file
+from nnunet_tf.inference.models.package_file import MANIFEST_NAME, library_versions, unpack_package, write_package
 from tests.commands import ROOT
 
 ALLOWED = re.compile("(fold_[0-9]+/)?(a|b)[.]json")
@@ -66,7 +66,7 @@ def test_a_package_written_by_hand_is_accepted(packed):
 
 def test_the_temporary_folder_is_gone_when_the_process_ends(packed):
     code = (
-        "import pathlib, re, sys; from nnunet_tf.inference.package_file import unpack_package; "
+        "import pathlib, re, sys; from nnunet_tf.inference.models.package_file import unpack_package; "
         "folder = unpack_package(pathlib.Path(sys.argv[1]), re.compile('.*')); print(folder, folder.is_dir())"
     )
     command = [sys.executable, "-c", code, str(packed)]

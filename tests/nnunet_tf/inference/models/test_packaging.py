@@ -8,14 +8,14 @@ import h5py
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import PLAN_NAME, write_plan
-from nnunet_tf.inference.model_folder import NETWORK_NAME, WEIGHTS_NAME, open_models
-from nnunet_tf.inference.package_file import MANIFEST_NAME, Manifest, write_package
-from nnunet_tf.inference.postprocessing import POSTPROCESSING_NAME, Postprocessing, write_postprocessing
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from data_preprocessing.planning.plan import PLAN_NAME, write_plan
+from nnunet_tf.inference.models.folder import NETWORK_NAME, WEIGHTS_NAME, open_models
+from nnunet_tf.inference.models.package_file import MANIFEST_NAME, Manifest, write_package
+from nnunet_tf.inference.models.packaging import package
+from nnunet_tf.inference.postprocessing.settings import POSTPROCESSING_NAME, Postprocessing, write_postprocessing
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.package import package
 from tests.commands import ROOT
 from tests.nnunet_tf.inference.model_samples import make_plan_of_one_class, write_fold
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from nnunet_tf.inference import components as module
-from nnunet_tf.inference.components import connected_components, slabs
+from nnunet_tf.inference.postprocessing import components as module
+from nnunet_tf.inference.postprocessing.components import connected_components, slabs
 
 CORNERS = np.ones((3, 3, 3))  # voxels that share a corner are connected
 

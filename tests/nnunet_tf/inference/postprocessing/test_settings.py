@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.inference.postprocessing import (
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.inference.postprocessing.settings import (
     POSTPROCESSING_NAME,
     Postprocessing,
     apply,

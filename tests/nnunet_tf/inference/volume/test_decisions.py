@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import entr, expit, softmax
 
-from nnunet_tf.inference.decisions import decided_outputs, entropy, last_region, likeliest, probabilities
+from nnunet_tf.inference.volume.decisions import decided_outputs, entropy, last_region, likeliest, probabilities
 
 
 def random_logits(outputs=5, scale=4.0):

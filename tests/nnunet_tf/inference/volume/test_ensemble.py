@@ -10,13 +10,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import entr, expit, softmax
 from skimage.transform import resize
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import make_plan
-from data_preprocessing.prepare import place, prepare_image
-from data_preprocessing.task import StatedRegion
-from data_preprocessing.volume_io import Volume
-from nnunet_tf.inference.ensemble import Ensemble, Member, Wanted, WindowOptions
-from nnunet_tf.inference.sliding_window import sliding_window
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import StatedRegion
+from data_preprocessing.images.volume_io import Volume
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.prepare import place, prepare_image
+from nnunet_tf.inference.volume.ensemble import Ensemble, Member, Wanted, WindowOptions
+from nnunet_tf.inference.windows.sliding_window import sliding_window
 from tests.data_preprocessing.samples import make_config, make_dataset
 
 MARGIN = (2, 3, 1)  # zeros around what is cropped to

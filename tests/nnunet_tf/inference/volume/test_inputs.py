@@ -4,11 +4,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_preprocessing.checks.finding import Row
-from data_preprocessing.dataset import Case
-from data_preprocessing.errors import UserError
-from data_preprocessing.normalize import Normalization
-from nnunet_tf.inference.inputs import (
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.dataset.dataset import Case
+from data_preprocessing.images.checks.finding import Row
+from data_preprocessing.transforms.normalize import Normalization
+from nnunet_tf.inference.volume.inputs import (
     check_headers,
     memory_findings,
     memory_needed,
@@ -18,8 +18,7 @@ from nnunet_tf.inference.inputs import (
     sentence,
 )
 from tests.data_preprocessing.samples import RAS_SHAPE, anatomy, save
-
-from .samples import tiny_plan
+from tests.nnunet_tf.inference.samples import tiny_plan
 
 CT = Normalization(name="ct", low=-100.0, high=200.0, mean=50.0, std=40.0)
 CT_PLAN = tiny_plan(channels=("CT",), normalization=(CT,))

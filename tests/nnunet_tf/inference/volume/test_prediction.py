@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.plan import make_plan
-from data_preprocessing.prepare import Placement
-from data_preprocessing.task import StatedRegion
-from nnunet_tf.inference.canvas import Canvas, Wanted
+from data_preprocessing.common.task import StatedRegion
+from data_preprocessing.planning.plan import make_plan
+from data_preprocessing.shards.prepare import Placement
+from nnunet_tf.inference.volume.prediction import Canvas, Wanted
 from tests.data_preprocessing.samples import make_config, make_dataset
 
 SHAPE = (5, 6, 7)  # (z, y, x)

@@ -3,8 +3,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.transform import resize
 
-from data_preprocessing.resample import PlaneResampler
-from nnunet_tf.inference.restore import RestoredPlanes
+from data_preprocessing.transforms.resample import PlaneResampler
+from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
 
 SOURCE = (10, 14, 12)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from nnunet_tf.inference.forward import flip_subsets, make_forward
+from nnunet_tf.inference.windows.forward import flip_subsets, make_forward
 
 
 def lopsided(dim, seed=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.inference.rolling_mean import RollingMean, mean_bytes
+from nnunet_tf.inference.windows.rolling_mean import RollingMean, mean_bytes
 
 
 def test_planes_are_the_weighted_mean_of_the_windows_over_them():

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from nnunet_tf.inference.sliding_window import (
+from nnunet_tf.inference.windows.sliding_window import (
     WindowOptions,
     blend_weights,
     cut,

@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-from nnunet_tf.inference.model_folder import ModelFiles
-from nnunet_tf.inference.models import configurations
+from nnunet_tf.inference.models.folder import ModelFiles
+from nnunet_tf.inference.models.grouping import configurations
 from nnunet_tf.inference.predictor import Predictor
-from nnunet_tf.inference.sliding_window import WindowOptions, cut_mirrored, sliding_window
+from nnunet_tf.inference.windows.sliding_window import WindowOptions, cut_mirrored, sliding_window
 from nnunet_tf.networks.settings import NetworkSettings
+from tests.nnunet_tf.inference.samples import tiny_plan
 from tests.nnunet_tf.networks.samples import NARROW, identity_network, name_of
-
-from .samples import tiny_plan
 
 SHAPES = [(2, 40, 33), (1, 8, 8), (3, 5, 60), (1, 1, 4)]
 

@@ -1,10 +1,10 @@
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
 
-from nnunet_tf.launch.discovery import Slot, SlotDiscovery, run_discovery
+from nnunet_tf.launch.horovod.discovery import Slot, SlotDiscovery, run_discovery
 from nnunet_tf.launch.hosts import parse_hosts
 
 

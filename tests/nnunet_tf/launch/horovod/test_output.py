@@ -1,7 +1,7 @@
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.launch.output import Output
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.launch.horovod.output import Output
 from nnunet_tf.runtime.command_line import CommandFailed
 
 

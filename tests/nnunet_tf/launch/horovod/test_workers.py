@@ -1,8 +1,8 @@
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.launch.horovod.workers import Launch, check_devices, start
 from nnunet_tf.launch.hosts import Host
-from nnunet_tf.launch.workers import Launch, check_devices, start
 from nnunet_tf.runtime.command_line import CommandFailed
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
@@ -54,7 +54,7 @@ def test_a_machine_that_does_not_know_its_own_name_is_told_before_anything_start
 
 
 def test_only_the_gpus_of_this_machine_are_counted(monkeypatch):
-    monkeypatch.setattr("nnunet_tf.launch.workers.count_gpus", lambda: 2)
+    monkeypatch.setattr("nnunet_tf.launch.horovod.workers.count_gpus", lambda: 2)
     hosts = (Host(name="localhost", slots=2), Host(name="elsewhere.invalid", slots=8))
     check_devices(Launch(workers=10, hosts=hosts), "gpu")
     check_devices(Launch(workers=4), "cpu")

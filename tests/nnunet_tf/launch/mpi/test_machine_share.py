@@ -1,9 +1,9 @@
 import pytest
 
-from nnunet_tf.launch import machine_share
 from nnunet_tf.launch.launchers import Given
-from nnunet_tf.launch.machine_share import MachineShare, take_share
-from nnunet_tf.launch.places import Place
+from nnunet_tf.launch.mpi import machine_share
+from nnunet_tf.launch.mpi.machine_share import MachineShare, take_share
+from nnunet_tf.launch.mpi.placement import Place
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def second_of_two(monkeypatch):
         core_shares=1,
     )
     monkeypatch.setattr(machine_share, "other_launcher", lambda: Given("mpirun", 1, 2, 1, 2, ""))
-    monkeypatch.setattr("nnunet_tf.launch.meeting.meet", lambda given, folder, interface: place)
+    monkeypatch.setattr("nnunet_tf.launch.mpi.rendezvous.meet", lambda given, folder, interface: place)
 
 
 @pytest.mark.parametrize(("visible", "gpu"), [(None, 1), ("", 1), ("0,1", 1), ("3", 0), ("GPU-7af2", 0)])

@@ -1,7 +1,7 @@
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.launch.places import Arrival, find_places
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.launch.mpi.placement import Arrival, find_places
 
 
 def arrival(rank, machine, local_rank=None, local_size=None, cores=(0, 1), own="127.0.0.1"):

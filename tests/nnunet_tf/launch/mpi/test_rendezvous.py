@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.launch.launchers import Given
-from nnunet_tf.launch.meeting import Server, _file_name, meet
+from nnunet_tf.launch.mpi.rendezvous import Server, _file_name, meet
 from tests.commands import ROOT
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
@@ -22,7 +22,7 @@ LAUNCHERS = {
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from nnunet_tf.launch.machine_share import take_share
+from nnunet_tf.launch.mpi.machine_share import take_share
 from nnunet_tf.launch.ranks import other_launcher
 from nnunet_tf.runtime.command_line import run
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.plan import write_plan
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.planning.plan import write_plan
 from nnunet_tf.data.folds import split
-from nnunet_tf.training.cross_validation import check_folds, jobs_of_folds
-from nnunet_tf.training.existing_model import check_model_folder, clear_older_run
-from nnunet_tf.training.settings import write_settings
-from nnunet_tf.training.trained_cases import write_trained_cases
-from tests.nnunet_tf.training.test_run import make_job
+from nnunet_tf.inference.models.trained_cases import write_trained_cases
+from nnunet_tf.training.config.existing_model import check_model_folder, clear_older_run
+from nnunet_tf.training.config.settings import write_settings
+from nnunet_tf.training.loop.cross_validation import check_folds, jobs_of_folds
+from tests.nnunet_tf.training.loop.test_run import make_job
 
 CASES = tuple("abcdefg")
 MODEL_FILES = ("model.weights.h5", "last.weights.h5", "checkpoint.npz")

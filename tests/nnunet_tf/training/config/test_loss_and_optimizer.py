@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
 
 
 @pytest.mark.parametrize(

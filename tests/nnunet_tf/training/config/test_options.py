@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.task import TaskConfig, TrainingDefaults
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.task import TaskConfig, TrainingDefaults
 from nnunet_tf.runtime.command_line import CommandParser
-from nnunet_tf.training.options import add_training_options, training_settings
-from nnunet_tf.training.schedule import make_schedule
+from nnunet_tf.training.config.options import add_training_options, training_settings
+from nnunet_tf.training.optimization.schedule import make_schedule
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.evaluation.dice import summarize
-from nnunet_tf.training.cross_validation import cross_validate
-from tests.nnunet_tf.training.test_run import make_job
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.evaluation.metrics.dice import summarize
+from nnunet_tf.training.loop.cross_validation import cross_validate
+from tests.nnunet_tf.training.loop.test_run import make_job
 
 SCRIPT = "import sys; print(*sys.argv[2:], file=open(sys.argv[1], 'a'))"
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
+from data_preprocessing.common.errors import UserError
 from nnunet_tf.data.folds import Fold
-from nnunet_tf.evaluation.validation_scores import read_validation
+from nnunet_tf.evaluation.summaries.validation_scores import read_validation
+from nnunet_tf.inference.models.packaging import package
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.package import package
 from nnunet_tf.runtime.device import Runtime
-from nnunet_tf.training.curve import Best, read_metrics
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
+from nnunet_tf.training.config.resume import check_resume
+from nnunet_tf.training.config.settings import Job, TrainingSettings
 from nnunet_tf.training.distributed import Alone
-from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-from nnunet_tf.training.resume import check_resume
-from nnunet_tf.training.run import Run, train
-from nnunet_tf.training.settings import Job, TrainingSettings
+from nnunet_tf.training.loop.run import Run, train
+from nnunet_tf.training.monitoring.metrics import Best, read_metrics
 from tests.nnunet_tf.data.samples import write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan
 
@@ -92,7 +92,7 @@ def test_a_trained_tiny_unet_predicts_the_same_from_its_folder_and_its_package(t
 
 def before_epoch(monkeypatch, number, act):
     """Has `act(step, over)` called before and after the epoch `number`, told whether it is over."""
-    from nnunet_tf.training import run as module
+    from nnunet_tf.training.loop import run as module
 
     train_epoch = module.train_epoch
 
@@ -240,7 +240,7 @@ def test_a_run_stopped_in_its_first_save_cannot_go_on_from_the_older_one(tmp_pat
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nnunet_tf.training.run.save_checkpoint", stop)
+    monkeypatch.setattr("nnunet_tf.training.loop.run.save_checkpoint", stop)
     with pytest.raises(KeyboardInterrupt):
         run(job)
     with pytest.raises(UserError, match="nothing to resume"):
@@ -275,8 +275,10 @@ def test_the_scores_of_best_and_last_epoch_are_those_of_their_weights(tmp_path, 
 
     before_epoch(monkeypatch, 0, call_everything_an_organ)
     before_epoch(monkeypatch, 1, call_half_an_organ)
-    monkeypatch.setattr("nnunet_tf.training.run.Board.write", lambda *arguments: None)  # these shards have no records
-    monkeypatch.setattr("nnunet_tf.training.run.best_epoch", lambda history: Best(0, 1.0, len(history) - 1, 1.0))
+    monkeypatch.setattr(
+        "nnunet_tf.training.loop.run.Board.write", lambda *arguments: None
+    )  # these shards have no records
+    monkeypatch.setattr("nnunet_tf.training.loop.run.best_epoch", lambda history: Best(0, 1.0, len(history) - 1, 1.0))
     for epochs in (2, 3):  # the second goes on, and finds the best in the file
         returned = run(replace(job, settings=job.settings.model_copy(update={"epochs": epochs})), resume=epochs == 3)
         written = read_validation(job.folder, "train again")

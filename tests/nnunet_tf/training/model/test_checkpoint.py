@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.training.checkpoint import load_checkpoint, save_checkpoint
-from nnunet_tf.training.settings import CHECKPOINT_NAME
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.training.config.settings import CHECKPOINT_NAME
+from nnunet_tf.training.model.checkpoint import load_checkpoint, save_checkpoint
 
 
 def network_and_optimizer(units=3, seed=0):

@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.errors import UserError
-from data_preprocessing.files import write_model
-from data_preprocessing.plan import make_plan, write_plan
-from nnunet_tf.inference.model_folder import NETWORK_NAME, WEIGHTS_NAME
+from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.files import write_model
+from data_preprocessing.planning.plan import make_plan, write_plan
+from nnunet_tf.inference.models.folder import NETWORK_NAME, WEIGHTS_NAME
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.training.pretrained import load_pretrained
+from nnunet_tf.training.model.pretrained import load_pretrained
 
 
 @pytest.fixture
 def plan(small_config, small_data):
-    from data_preprocessing.dataset import load_dataset
+    from data_preprocessing.dataset.dataset import load_dataset
 
     return make_plan(small_config, load_dataset(small_data, small_config.dataset), 3)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from data_preprocessing.shards import image_path, label_path
-from nnunet_tf.training.example import Example, draw_example
+from data_preprocessing.shards.format import image_path, label_path
+from nnunet_tf.training.monitoring.example import Example, draw_example
 from tests.data_preprocessing.samples import middle_of_colour, write_square
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from data_preprocessing.errors import UserError
-from nnunet_tf.training.curve import (
+from data_preprocessing.common.errors import UserError
+from nnunet_tf.training.monitoring.metrics import (
     EpochMetrics,
     best_epoch,
     draw_metrics,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnunet_tf.training.distributed import Alone
-from nnunet_tf.training.validation import Validation
+from nnunet_tf.training.monitoring.validation import Validation
 from tests.nnunet_tf.data.samples import write_shard
 from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan
 

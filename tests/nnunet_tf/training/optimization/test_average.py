@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nnunet_tf.training.average import WeightAverage
+from nnunet_tf.training.optimization.average import WeightAverage
 
 
 def make_network(units=3, dtype="float32"):

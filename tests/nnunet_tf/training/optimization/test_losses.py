@@ -6,8 +6,8 @@ from PIL import Image
 from scipy.optimize import check_grad
 from scipy.special import expit, log_expit, log_softmax
 
-from nnunet_tf.training.losses import make_loss
-from nnunet_tf.training.recipe import LossSettings
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings
+from nnunet_tf.training.optimization.losses import make_loss
 
 REGIONS = ((1, 2), (2,))
 KINDS = [

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from nnunet_tf.networks.layers import InstanceNormalization
-from nnunet_tf.training.optimizer import make_optimizer
-from nnunet_tf.training.recipe import OptimizerSettings
+from nnunet_tf.training.config.loss_and_optimizer import OptimizerSettings
+from nnunet_tf.training.optimization.optimizer import make_optimizer
 
 RATE = 0.1
 NAMES = ["sgd", "adam", "adamw", "lion", "rmsprop"]

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nnunet_tf.training.recipe import OptimizerSettings
-from nnunet_tf.training.schedule import PacedSchedule, make_schedule
+from nnunet_tf.training.config.loss_and_optimizer import OptimizerSettings
+from nnunet_tf.training.optimization.schedule import PacedSchedule, make_schedule
 
 STEPS, WARMUP, RATE = 240, 30, 0.5
 

@@ -2,15 +2,15 @@ import keras
 import numpy as np
 import pytest
 
-from data_preprocessing.topology import plan_topology
+from data_preprocessing.planning.topology import plan_topology
 from nnunet_tf.networks.build import build_network
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.training.average import WeightAverage
+from nnunet_tf.training.config.loss_and_optimizer import LossSettings, OptimizerSettings
 from nnunet_tf.training.distributed import Alone
-from nnunet_tf.training.losses import make_loss
-from nnunet_tf.training.optimizer import make_optimizer
-from nnunet_tf.training.recipe import LossSettings, OptimizerSettings
-from nnunet_tf.training.step import TrainingStep
+from nnunet_tf.training.optimization.average import WeightAverage
+from nnunet_tf.training.optimization.losses import make_loss
+from nnunet_tf.training.optimization.optimizer import make_optimizer
+from nnunet_tf.training.optimization.step import TrainingStep
 from tests.nnunet_tf.networks.samples import NARROW, name_of
 
 PATCH, PATCH_2D = (8, 16, 8), (16, 16)

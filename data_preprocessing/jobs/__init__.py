@@ -1,0 +1,1 @@
+"""Many cases at once: processes of this machine, or the workers of a Dask cluster."""

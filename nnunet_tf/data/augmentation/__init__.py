@@ -1,0 +1,1 @@
+"""What augmentation draws for a patch, and how it changes intensities and positions."""

@@ -1,0 +1,1 @@
+"""Scores of one structure: Dice, surface distances."""

@@ -1,0 +1,1 @@
+"""Summaries as tables, CSV, JSON and pictures."""

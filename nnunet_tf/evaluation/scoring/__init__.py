@@ -1,0 +1,1 @@
+"""From pairs of files to scores per case."""

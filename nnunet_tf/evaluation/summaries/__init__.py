@@ -1,0 +1,1 @@
+"""Scores per case to means over cases, folds and structures."""

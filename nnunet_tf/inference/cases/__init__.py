@@ -1,0 +1,1 @@
+"""Many scans, on this machine or a cluster, and the files written for each."""

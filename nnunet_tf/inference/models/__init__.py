@@ -1,0 +1,1 @@
+"""Trained models on disk: folders, folds, packages."""

@@ -1,0 +1,1 @@
+"""Which components of a segmentation are kept."""

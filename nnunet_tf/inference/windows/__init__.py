@@ -1,0 +1,1 @@
+"""Where the windows lie, how their logits are averaged, and the forward pass."""

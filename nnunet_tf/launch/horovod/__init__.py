@@ -1,0 +1,1 @@
+"""Workers started by Horovod's launcher, elastic ones included, and what of their output is shown."""

@@ -1,0 +1,1 @@
+"""The network in training, its checkpoint, and the weights it starts from."""

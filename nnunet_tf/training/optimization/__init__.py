@@ -1,0 +1,1 @@
+"""Losses, optimizers, schedules, the average of weights, and the compiled step."""
