@@ -12,3 +12,6 @@ Loss = Literal["dice_ce", "dice_focal", "adaptive"]
 OptimizerName = Literal["sgd", "adam", "adamw", "lion", "rmsprop"]
 Scheduler = Literal["none", "poly", "cosine", "cosine_annealing", "step", "exponential"]
 FoldName = int | Literal["all"]
+BenchmarkMode = Literal["train", "predict"]
+DataSource = Literal["synthetic", "shards"]
+LARGEST_OVERLAP = 0.95  # of windows

@@ -1,7 +1,7 @@
 """`python -m nnunet_tf.package`: packs a trained model into one file."""
 
-from nnunet_tf.inference.models.packaging import main
-from nnunet_tf.runtime.command_line import run
+from nnunet_tf.commands import package
+from nnunet_tf.commands.start import run, run_command
 
 if __name__ == "__main__":
-    run(main)
+    run(lambda: run_command(package, None, "python -m nnunet_tf.package"))

@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 from data_preprocessing.dataset.dataset import read_labels  # noqa: E402
 from data_preprocessing.images.volume_io import load_label, read_image  # noqa: E402
+from nnunet_tf.commands.start import run  # noqa: E402
 from nnunet_tf.evaluation.reports.overlay import save_overlay  # noqa: E402
-from nnunet_tf.runtime.command_line import run  # noqa: E402
 
 DATASET = "Task00_Phantom"
 

@@ -1,23 +1,19 @@
 """A task with a 2D network only needs no --dim in any command."""
 
-import sys
 import warnings
 
 import pytest
 
-import benchmark
-import predict
-import preprocess
-import train
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.synthetic.defects import Options, write_dataset
+from nnunet_tf.commands import benchmark, predict, preprocess_script, train
+from nnunet_tf.commands.start import run_command
 
 
 def run_main(monkeypatch, module, *words):
-    monkeypatch.setattr(sys, "argv", [f"{module.__name__}.py", *map(str, words)])
     monkeypatch.setattr(module, "stop_in_order", lambda: None, raising=False)
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # predict.py has its own
-    module.main()
+    run_command(module, [*map(str, words)])
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +25,9 @@ def data(tmp_path_factory):
 
 def test_preprocess(data, monkeypatch):
     words = ["--task", "21", "--data", data, "--nfolds", 2, "--verify"]
-    run_main(monkeypatch, preprocess, *words)
+    run_main(monkeypatch, preprocess_script, *words)
     with pytest.raises(UserError, match="1 error"):
-        run_main(monkeypatch, preprocess, *words, "--dim", 3)
+        run_main(monkeypatch, preprocess_script, *words, "--dim", 3)
 
 
 @pytest.mark.parametrize(

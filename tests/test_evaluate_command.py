@@ -2,15 +2,16 @@
 
 import csv
 import json
-import sys
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-import evaluate as evaluate_command
+from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import write_model
 from data_preprocessing.planning.plan import make_plan, write_plan
+from nnunet_tf.commands import evaluate_script
+from nnunet_tf.commands.start import run_command
 from nnunet_tf.evaluation.metrics.dice import summarize
 from nnunet_tf.networks.settings import NetworkSettings
 from tests.commands import refused, run, run_well
@@ -135,12 +136,10 @@ def test_the_postprocessing_found_is_saved_in_the_models_folder(folders, tmp_pat
         ),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(options, word, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *options])
-    with pytest.raises(SystemExit) as stopped:
-        evaluate_command.main()
-    assert stopped.value.code == 2
-    assert word in capsys.readouterr().err
+def test_options_that_do_not_go_together_are_refused(options, word):
+    with pytest.raises(UserError) as refused_by:
+        run_command(evaluate_script, options)
+    assert word in str(refused_by.value)
 
 
 def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):

@@ -10,8 +10,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-import predict
+from data_preprocessing.common.errors import UserError
 from nnunet_tf import Predictor
+from nnunet_tf.commands import predict
+from nnunet_tf.commands.start import run_command
 from nnunet_tf.inference.models.packaging import package
 from tests.commands import ROOT, refused, run, run_well
 from tests.data_preprocessing.samples import LPS, save
@@ -218,19 +220,15 @@ class TestMistakes:
             (["--tta-axes", ""], "--tta-axes: '' is not made of the axes"),
         ],
     )
-    def test_options_that_do_not_go_together(self, words, said, monkeypatch, capsys):
-        monkeypatch.setattr(sys, "argv", ["predict.py", *words])
-        with pytest.raises(SystemExit) as stopped:
-            predict.main()
-        assert stopped.value.code == 2
-        assert said in capsys.readouterr().err
+    def test_options_that_do_not_go_together(self, words, said):
+        with pytest.raises(UserError, match=said):
+            run_command(predict, words)
 
     def test_more_parts_than_scans(self, models, scans, tmp_path, monkeypatch, capsys):
         words = ["--model", models, "--input", scans, "--output", tmp_path / "out", "--part", "5/8"]
-        monkeypatch.setattr(sys, "argv", ["predict.py", *map(str, words)])
         monkeypatch.setattr(predict, "stop_in_order", lambda: None)
         monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        predict.main()
+        run_command(predict, [*map(str, words)])
         assert capsys.readouterr().out == f"part 5/8: has none of the {SCANS} scans; there are more parts than scans\n"
 
     def test_weights_of_another_topology(self, models, scans, tmp_path):

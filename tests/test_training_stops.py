@@ -35,7 +35,7 @@ def start():
 
 KILLED_IN_STEP_18 = """
 import os, signal, sys
-from nnunet_tf.runtime import command_line
+from nnunet_tf.runtime import stopping
 
 steps = 0
 
@@ -45,9 +45,10 @@ def raise_if_stopped():
     if steps == 18:
         os.kill(os.getpid(), signal.SIGKILL)
 
-command_line.raise_if_stopped = raise_if_stopped
-import train
-train.main()
+stopping.raise_if_stopped = raise_if_stopped
+from nnunet_tf.commands import train
+from nnunet_tf.commands.start import run_command
+run_command(train, None)
 """
 
 

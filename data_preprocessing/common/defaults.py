@@ -1,7 +1,9 @@
 """Defaults that the command line needs to know before anything heavy is imported."""
 
+from pathlib import Path
 from typing import Literal
 
+OWN_CONFIGS = Path("configs")  # of the working folder: what a user has planned or written
 FOLDS = 5  # of the cross-validation, as nnU-Net and NVIDIA's have them
 
 Augmentation = Literal["none", "basic", "full", "crops", "flips"]

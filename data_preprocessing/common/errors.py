@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake the user can mend."""
+"""What ends a command with one line: a mistake the user can mend, and the failure of another process."""
 
 
 class UserError(Exception):
@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message says what is wrong, in which file, and what to do about it.
     """
+
+
+class CommandFailed(Exception):
+    """A process that this one started failed, by no mistake of the user's; what it said is shown."""

@@ -1,16 +1,37 @@
 """What commands share: paths on the command line, streams that print any name, and a user's mistake as one line."""
 
+import argparse
 import codecs
 import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from data_preprocessing.common.errors import UserError
 
 USER_ERROR_STATUS = 2
+INSTALLED = "nnunet-tf"  # the command of an installed program
 HANDLER = "nnunet_tf.plain"
 PLAIN = {"±": "+-", "…": "..."}  # what tables have beside names
+
+
+def program() -> str:
+    """Returns how this command is called, which begins its lines: `train.py`, or `nnunet-tf`."""
+    return Path(sys.argv[0]).name
+
+
+def other_command(name: str) -> list[str]:
+    """Returns how another command is called, in the way that this one was: `nnunet-tf train`, or `python train.py`."""
+    return [INSTALLED, name] if program() == INSTALLED else ["python", f"{name}.py"]
+
+
+class LineParser(argparse.ArgumentParser):
+    """A parser whose complaints are UserErrors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError with what is wrong with the command line."""
+        raise UserError(f"{message}; see {self.prog} --help")
 
 
 def user_path(text: str) -> Path:

@@ -20,12 +20,14 @@ from pydantic import (
     model_validator,
 )
 
-from data_preprocessing.common.defaults import AXES, Augmentation, NetworkName, known_axes
+from data_preprocessing.common.defaults import AXES, OWN_CONFIGS, Augmentation, NetworkName, known_axes
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import validated
 from data_preprocessing.common.script import user_path
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[2] / "configs"
+_CODE = Path(__file__).resolve().parents[2]
+# Beside the packages in a checkout, in one of them where it was installed.
+SHIPPED_CONFIGS = _CODE / "configs" if (_CODE / "pyproject.toml").is_file() else _CODE / "nnunet_tf" / "configs"
 
 Dimensions = Literal[2, 3]
 NormalizationName = Literal["ct", "z_score", "rescale_0_1", "rgb", "none"]
@@ -192,22 +194,29 @@ class TaskConfig(Strict):
 
 
 def load_task(task: str) -> TaskConfig:
-    """Returns the config of `--task`: a number (`4`, `04`) of `configs/`, or the path of a YAML file.
+    """Returns the config of `--task`: a number (`4`, `04`), or the path of a YAML file.
+
+    A number is looked for in `configs/` of the working folder, then among the configs that come with the program.
 
     Raises UserError for an unknown task or a config that does not hold together.
     """
     path = _config_path(task)
-    remedy = f"correct it (see {CONFIG_FOLDER / 'task04.yaml'} for an example)"
+    remedy = f"correct it (see {SHIPPED_CONFIGS / 'task04.yaml'} for an example)"
     return validated(path, remedy, lambda: TaskConfig.model_validate(_read_yaml(path)))
 
 
 def _config_path(task: str) -> Path:
     if task.isdecimal():
-        path = CONFIG_FOLDER / f"task{int(task):02d}.yaml"
-        if path.is_file():
-            return path
-        known = ", ".join(sorted(path.stem.removeprefix("task") for path in CONFIG_FOLDER.glob("task*.yaml")))
-        raise UserError(f"--task {task}: {path} does not exist; choose one of {known}, or give a config file's path")
+        name = f"task{int(task):02d}.yaml"
+        for folder in (OWN_CONFIGS, SHIPPED_CONFIGS):
+            if (folder / name).is_file():
+                return folder / name
+        found = (path for folder in (OWN_CONFIGS, SHIPPED_CONFIGS) for path in folder.glob("task*.yaml"))
+        known = ", ".join(sorted({path.stem.removeprefix("task") for path in found}))
+        raise UserError(
+            f"--task {task}: no {name} in {OWN_CONFIGS.absolute()} or {SHIPPED_CONFIGS}; choose one of {known}, or "
+            "give a config file's path"
+        )
     path = user_path(task)
     if path.is_file():
         return path

@@ -43,7 +43,8 @@ def refuse_existing(path: Path) -> None:
 def render_config(planned: PlannedConfig) -> str:
     """Returns the YAML text of a planned config: remarks and commands, then each field with its origin."""
     lines = [f"# {_one_line(remark)}" for remark in remarks(planned)]
-    own, task = planned.training_command, planned.config.task
+    task = planned.config.task
+    own = " ".join(["python train.py --task", task, *planned.training_options])
     lines += [f"#     {command}" for command in (_command("preprocess", task), own, _command("predict", task))]
     lines += ["# Known result: none, this config was never run."]
     content = planned.config.model_dump(mode="json")

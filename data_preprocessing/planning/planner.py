@@ -48,11 +48,10 @@ class PlannedConfig:
         return share if share < LOW_RESOLUTION_SHARE else None
 
     @property
-    def training_command(self) -> str:
-        """The command that trains what was planned."""
-        encoder = " --encoder residual" if self.encoder == "residual" else ""
-        whole = " --fold all" if len(self.fingerprint.cases) == 1 else ""  # which cannot be split
-        return f"python train.py --task {self.config.task}{encoder}{whole}"
+    def training_options(self) -> list[str]:
+        """The options with which training follows what was planned, `--task` apart."""
+        encoder = ["--encoder", "residual"] if self.encoder == "residual" else []
+        return encoder + (["--fold", "all"] if len(self.fingerprint.cases) == 1 else [])  # which cannot be split
 
 
 def task_number(name: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from data_preprocessing.common.files import atomic_path
-from data_preprocessing.common.script import user_path
+from data_preprocessing.common.script import LineParser, user_path
 from data_preprocessing.synthetic.writing import write_cases
 
 PROGRAM = "python -m data_preprocessing.surface"
@@ -107,15 +107,17 @@ def _ellipse(random: np.random.Generator, size: int) -> np.ndarray:
     return np.hypot(across / radii[0], along / radii[1])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the data set that the command line describes."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=main.__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what the data set is to be like."""
     parser.add_argument("--output", type=user_path, default=Path("data/Task21_Surface"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=160, help="pictures, a quarter of them for testing (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=256, help="pixels of a side (%(default)s)")
     parser.add_argument("--defect-share", type=float, default=0.5, help="of the pictures (%(default)s)")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Writes the data set that the command line describes."""
     if options.cases < 2:
         parser.error("--cases must be at least 2: one to train on, one to test")
     if options.size < 32:
@@ -124,3 +126,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--defect-share must be between 0 and 1")
     write_dataset(options.output, Options(options.cases, options.seed, options.size, options.defect_share))
     print(f"{options.cases} pictures in {options.output}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the data set that the command line describes."""
+    parser = LineParser(prog=PROGRAM, description=main.__doc__)
+    add_options(parser)
+    run(parser.parse_args(arguments), parser)

@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from data_preprocessing.common.files import atomic_path
-from data_preprocessing.common.script import user_path
+from data_preprocessing.common.script import LineParser, user_path
 from data_preprocessing.synthetic.writing import write_cases
 
 ORIENTATIONS = ("RAS", "LPS", "oblique")
@@ -223,19 +223,28 @@ def _rotation(axis: Sequence[float], degrees: float) -> np.ndarray:
     return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the data set that the command line describes."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description=main.__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what the data set is to be like."""
     parser.add_argument("--output", type=user_path, default=Path("data/Task00_Phantom"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=24, help="training and test cases together (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--ct", action="store_true", help="values like Hounsfield units")
     parser.add_argument("--dim", type=int, choices=(2, 3), default=3, help="2: single slices")
-    options = parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Writes the data set that the command line describes."""
     if options.cases < 2:
         parser.error("--cases must be at least 2: one to train on, one to test")
     if options.channels < 1:
         parser.error("--channels must be at least 1")
     write_dataset(options.output, replace(Options(), **{k: v for k, v in vars(options).items() if k != "output"}))
     print(f"{options.cases} cases in {options.output}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the data set that the command line describes."""
+    parser = LineParser(prog=PROGRAM, description=main.__doc__)
+    add_options(parser)
+    run(parser.parse_args(arguments), parser)

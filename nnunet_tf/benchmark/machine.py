@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from nnunet_tf.benchmark.report import Machine
 from nnunet_tf.runtime import onednn
-from nnunet_tf.runtime.command_line import available_cores
 from nnunet_tf.runtime.processor import read_processor
+from nnunet_tf.runtime.stopping import available_cores
 
 PACKAGES = ("keras", "numpy", "nvidia-dali-cuda120", "horovod")
 DRIVER_FILE = Path("/proc/driver/nvidia/version")

@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.common.task import Dimensions, Strict
-from nnunet_tf.benchmark.options import DataSource, Mode
 from nnunet_tf.choices import Augmentation
+from nnunet_tf.commands.options.benchmark import DataSource, Mode
 from nnunet_tf.networks.settings import NetworkSettings
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnunet_tf.runtime.command_line import raise_if_stopped
+from nnunet_tf.runtime.stopping import raise_if_stopped
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from data_preprocessing.common.script import user_path
-from nnunet_tf.benchmark.options import CHANNELS, CLASSES, add_benchmark_options
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
+from nnunet_tf.commands.options.benchmark import CHANNELS, CLASSES, add_benchmark_options
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.runtime.stopping import available_cores, stop_in_order
 
 if TYPE_CHECKING:
     from data_preprocessing.planning.plan import Plan
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "-"
 
 
-def main() -> None:
-    """Parses the command line and measures, with several workers if asked for."""
-    parser = CommandParser(description=__doc__)
+def add_options(parser: CommandParser) -> None:
+    """Adds the options of the command."""
     parser.add_task()
     parser.add_folder("shards", "shards, as preprocess.py wrote them")
     parser.add_device()
     add_benchmark_options(parser)
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace, parser: CommandParser) -> None:
+    """Measures, with several workers if asked for, and prints the report."""
     if options.data == "shards" and (options.channels or options.classes):
         parser.error("--channels and --classes are of synthetic data; shards have their own")
 
@@ -70,8 +73,8 @@ def measure(options: argparse.Namespace, plan: "Plan", folder: "ShardFolder | No
 
     threads = max(1, available_cores() // options.gpus)
     runtime = start_tensorflow(options.device, options.amp, local_rank(), threads, options.xla)
-    from nnunet_tf.benchmark.options import benchmark_settings
     from nnunet_tf.benchmark.run import run_benchmark
+    from nnunet_tf.commands.options.benchmark import benchmark_settings
     from nnunet_tf.training.distributed import agree_on_precision, join_group
 
     group = join_group()
@@ -110,7 +113,3 @@ def _show(report: "Report", other: "Report | None", json: str | None) -> None:
         print_comparison(console, report, other)
     if prints_json:
         print(report.model_dump_json())
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,25 +1,13 @@
-"""Options that several commands share, and how a user's mistake becomes one line."""
+"""The parser of the commands, with the options that several of them share."""
 
 import argparse
-import math
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-from data_preprocessing.common.defaults import AXES, FOLDS, known_axes
-from data_preprocessing.common.errors import UserError
-from data_preprocessing.common.script import USER_ERROR_STATUS, accept_all_signs, print_user_error, user_path
-from nnunet_tf.choices import FoldName
-
-FAILURE_STATUS = 1
-INTERRUPTED_STATUS = 130
-TERMINATED_STATUS = 143
-LARGEST_OVERLAP = 0.95
-BROKEN_PIPE_STATUS = 141
+from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.script import LineParser, user_path
+from nnunet_tf.commands.types import fold, folds, positive_float, positive_int
+from nnunet_tf.runtime.stopping import available_cores
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -30,22 +18,23 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if silent else super()._get_help_string(action)
 
 
-class CommandParser(argparse.ArgumentParser):
+class CommandParser(LineParser):
     """A parser whose complaints are one line, and whose help shows the defaults."""
 
-    def __init__(self, description: str) -> None:
-        super().__init__(description=description, formatter_class=_HelpFormatter)
+    def __init__(self, description: str | None, prog: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, formatter_class=_HelpFormatter)
+        self._words: Sequence[str] | None = None
 
-    def error(self, message: str) -> NoReturn:
-        """Prints the one line and exits with status 2."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
-        sys.exit(USER_ERROR_STATUS)
+    def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
+        """Returns the options of a command line, that of the process where `words` is None."""
+        self._words = words
+        return self.parse_args(words)
 
     def given(self) -> set[str]:
         """Returns the names of the options that stand on the command line, such as "n_jobs"."""
         absent = object()
         names = {action.dest: absent for action in self._actions}
-        parsed = vars(self.parse_args(namespace=argparse.Namespace(**names)))
+        parsed = vars(self.parse_args(self._words, argparse.Namespace(**names)))
         return {name for name in names if parsed[name] is not absent}
 
     def refuse_given(self, names: Iterable[str], reason: str) -> None:
@@ -112,141 +101,3 @@ class CommandParser(argparse.ArgumentParser):
                 setattr(options, name, value.absolute())
             elif isinstance(value, list):
                 setattr(options, name, [each.absolute() if isinstance(each, Path) else each for each in value])
-
-
-def whole_number(text: str) -> int:
-    """Returns a whole number, 0 or more, from the command line."""
-    return _at_least(text, 0)
-
-
-def fold(text: str) -> FoldName:
-    """Returns the number of a fold, or "all", from the command line."""
-    return "all" if text == "all" else whole_number(text)
-
-
-def positive_int(text: str) -> int:
-    """Returns a whole number above 0 from the command line."""
-    return _at_least(text, 1)
-
-
-def folds(text: str) -> int:
-    """Returns a number of folds, 2 or more, from the command line."""
-    return _at_least(text, 2)
-
-
-def positive_float(text: str) -> float:
-    """Returns a number above 0 from the command line."""
-    return _float_between(text, math.nextafter(0, 1), sys.float_info.max, "a number above 0")
-
-
-def non_negative_float(text: str) -> float:
-    """Returns a number, 0 or more, from the command line."""
-    return _float_between(text, 0, sys.float_info.max, "a number from 0 on")
-
-
-def factor(text: str) -> float:
-    """Returns a number above 0, at most 1, from the command line."""
-    return _float_between(text, math.nextafter(0, 1), 1, "a number above 0, at most 1")
-
-
-def width(text: str) -> int:
-    """Returns a number of channels, 2 or more, from the command line."""
-    return _at_least(text, 2)
-
-
-def share(text: str) -> float:
-    """Returns a number from 0 to below 1 from the command line."""
-    return _float_between(text, 0, math.nextafter(1, 0), "a number from 0 to below 1")
-
-
-def axes(text: str) -> str:
-    """Returns axes of a volume to flip along, some of "zyx", from the command line."""
-    if not text or set(text) - set(AXES):
-        raise argparse.ArgumentTypeError(f"{text!r} is not made of the axes z, y and x, such as zy")
-    return text
-
-
-def axes_or_none(text: str) -> str:
-    """Returns axes of a volume, some of "zyx" in that order, or "none", from the command line."""
-    try:
-        return known_axes(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def overlap(text: str) -> float:
-    """Returns the share of a window that its neighbour covers, from 0 to 0.95, from the command line."""
-    return _float_between(text, 0, LARGEST_OVERLAP, f"a share from 0 to {LARGEST_OVERLAP:g}")
-
-
-def _at_least(text: str, smallest: int) -> int:
-    if not text.isdecimal() or int(text) < smallest:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {smallest} on")
-    return int(text)
-
-
-def _float_between(text: str, low: float, high: float, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-    return value
-
-
-def available_cores() -> int:
-    """Returns how many processors this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-class CommandFailed(Exception):
-    """A process that this one started failed, by no mistake of the user's; what it said is shown."""
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), as a cluster's scheduler does: handled like Ctrl-C."""
-
-
-_stopped_by: list[type[KeyboardInterrupt]] = []
-
-
-def stop_in_order() -> None:
-    """Makes SIGTERM raise `Terminated`, so that temporary files are removed and children ended, as Ctrl-C does.
-
-    What is raised inside a destructor is lost: long loops call `raise_if_stopped` as well.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        _stopped_by.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
-        raise _stopped_by[-1]
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-
-
-def raise_if_stopped() -> None:
-    """Raises KeyboardInterrupt where the user or a scheduler has asked the process to end."""
-    if _stopped_by:
-        raise _stopped_by[-1]
-
-
-def run(command: Callable[[], None]) -> None:
-    """Runs a command: a UserError is printed as one line and ends it with status 2; a bug keeps its traceback.
-
-    CommandFailed is one line and status 1.
-    """
-    accept_all_signs()
-    try:
-        command()
-        sys.stdout.flush()
-    except (UserError, CommandFailed) as error:
-        print_user_error(Path(sys.argv[0]).name, error)
-        sys.exit(USER_ERROR_STATUS if isinstance(error, UserError) else FAILURE_STATUS)
-    except KeyboardInterrupt as stopped:
-        if str(stopped):
-            print(stopped, file=sys.stderr)
-        sys.exit(TERMINATED_STATUS if isinstance(stopped, Terminated) else INTERRUPTED_STATUS)
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE_STATUS)

@@ -6,10 +6,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_preprocessing.common.script import user_path
+from data_preprocessing.common.script import program, user_path
 from data_preprocessing.common.text import counted
 from nnunet_tf.choices import FoldName
-from nnunet_tf.runtime.command_line import CommandParser, axes, fold, overlap, positive_int, run, stop_in_order
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.types import axes, fold, overlap, positive_int
+from nnunet_tf.runtime.stopping import stop_in_order
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset.dataset import Case
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
     from nnunet_tf.inference.models.folder import ModelFiles
 
 
-def main() -> None:
-    """Parses the command line and writes one segmentation a case."""
-    parser = _parser()
-    options = parser.parse_args()
+def run(options: argparse.Namespace, parser: CommandParser) -> None:
+    """Writes one segmentation per scan."""
     parser.check_backend(options)
     if options.model:
         parser.refuse_given(
@@ -80,8 +80,8 @@ def main() -> None:
     print(f"{counted(len(cases), 'segmentation')} in {outputs.folder}")
 
 
-def _parser() -> CommandParser:
-    parser = CommandParser(description=__doc__)
+def add_options(parser: CommandParser) -> None:
+    """Adds the options of the command."""
     parser.add_task()
     parser.add_argument(
         "--fold",
@@ -135,7 +135,6 @@ def _parser() -> CommandParser:
         help="also probabilities, as one 4D NIfTI or one 3D NIfTI a class",
     )
     parser.add_argument("--save-uncertainty", action="store_true", help="also entropy, and spread over flips and folds")
-    return parser
 
 
 def _predict(
@@ -193,13 +192,13 @@ def _predict_on_cluster(
     if not all(outcome.user_error for outcome in failed):
         for outcome in failed:
             print(f"{outcome.name}: {outcome.failure}", file=sys.stderr)
-        print(f"predict.py: {len(failed)} of {len(cases)} scans failed, see above", file=sys.stderr)
+        print(f"{program()}: {len(failed)} of {len(cases)} scans failed, see above", file=sys.stderr)
         sys.exit(1)
     return [str(outcome.failure) for outcome in failed]
 
 
 def _stopped(stopped: KeyboardInterrupt, outputs: "Outputs") -> KeyboardInterrupt:
-    return type(stopped)(f"predict.py: stopped; what is finished is in {outputs.folder}, go on with --continue")
+    return type(stopped)(f"{program()}: stopped; what is finished is in {outputs.folder}, go on with --continue")
 
 
 def _sources(options: argparse.Namespace) -> tuple[list[Path], list[FoldName] | None]:
@@ -226,7 +225,3 @@ def _part(text: str) -> tuple[int, int]:
     if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise argparse.ArgumentTypeError(f"{text!r} is no part such as 1/4, the first of four")
     return int(part), int(parts)
-
-
-if __name__ == "__main__":
-    run(main)

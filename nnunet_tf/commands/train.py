@@ -8,19 +8,20 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from data_preprocessing.common.script import other_command, program
 from data_preprocessing.common.text import counted
-from nnunet_tf.launch.options import add_launch_options, set_workers, workers_to_start
-from nnunet_tf.runtime.command_line import CommandParser, available_cores, run, stop_in_order
-from nnunet_tf.training.config.options import add_training_options, training_settings
+from nnunet_tf.commands.options.launch import add_launch_options, set_workers, workers_to_start
+from nnunet_tf.commands.options.training import add_training_options, training_settings
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.runtime.stopping import available_cores, stop_in_order
 
 if TYPE_CHECKING:
     from nnunet_tf.launch.horovod.workers import Launch
     from nnunet_tf.training.config.settings import Job
 
 
-def main() -> None:
-    """Parses the command line and trains one fold, with several workers if asked for, or all folds in turn."""
-    parser = CommandParser(description=__doc__)
+def add_options(parser: CommandParser) -> None:
+    """Adds the options of the command."""
     parser.add_task()
     parser.add_fold("all: learn from every case, validate on none")
     parser.add_folds()
@@ -35,7 +36,10 @@ def main() -> None:
     parser.add_device()
     add_launch_options(parser)
     add_training_options(parser)
-    options = parser.parse_args()
+
+
+def run(options: argparse.Namespace, parser: CommandParser) -> None:
+    """Trains one fold, with several workers if asked for, or all folds in turn."""
 
     stop_in_order()
     from nnunet_tf.runtime.dimensions import set_dim
@@ -132,7 +136,7 @@ def _kept(job: "Job", options: argparse.Namespace) -> Iterator[None]:
             kept = f"{job.folder} keeps the last finished epoch, go on with --resume"
         else:
             kept = "no epoch was finished" + (f"; {job.folder} keeps the older run" if before else "")
-        raise type(stopped)(f"train.py: stopped; {kept}") from None
+        raise type(stopped)(f"{program()}: stopped; {kept}") from None
 
 
 def make_job(options: argparse.Namespace) -> "Job":
@@ -153,7 +157,7 @@ def make_job(options: argparse.Namespace) -> "Job":
     config = load_task(options.task)
     name = folder_name(config.task, options.dim)
     shards = options.shards / name
-    command = ["python", "preprocess.py", "--task", options.task, "--dim", str(options.dim)]
+    command = [*other_command("preprocess"), "--task", options.task, "--dim", str(options.dim)]
     remedy = f"run: {shlex.join([*command, '--shards', str(options.shards)])}"
     other = folder_name(config.task, 2 if options.dim == 3 else 3)
     if not shards.exists() and (options.shards / other).is_dir():
@@ -169,7 +173,3 @@ def make_job(options: argparse.Namespace) -> "Job":
         # An elastic run takes in workers when its model folder has filled already.
         check_model_folder(job, options.resume, options.overwrite or joins_elastic_run())
     return job
-
-
-if __name__ == "__main__":
-    run(main)

@@ -18,14 +18,13 @@ from data_preprocessing.images.formats.registry import case_name
 from data_preprocessing.images.nifti_file import NiftiImage
 from data_preprocessing.images.volume_io import Volume, label_image
 from data_preprocessing.planning.plan import Plan
-from nnunet_tf.choices import FoldName
+from nnunet_tf.choices import LARGEST_OVERLAP, FoldName
 from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
 from nnunet_tf.inference.models.grouping import ModelSource, common_postprocessing, configurations, gather, learnt_flips
 from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
 from nnunet_tf.inference.volume.inputs import read_scan, scan_of, sentence
 from nnunet_tf.inference.windows.sliding_window import BlendMode, WindowOptions
 from nnunet_tf.networks.settings import NetworkSettings
-from nnunet_tf.runtime.command_line import LARGEST_OVERLAP
 from nnunet_tf.runtime.device import Device, start_tensorflow
 
 if TYPE_CHECKING:

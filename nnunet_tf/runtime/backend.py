@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
+from data_preprocessing.common.script import program
 from data_preprocessing.jobs.backend import Backend, Processes
 
 
@@ -20,4 +20,4 @@ def chosen_backend(options: argparse.Namespace) -> Backend:
 
 
 def _say(line: str) -> None:
-    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr, flush=True)
+    print(f"{program()}: {line}", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nnunet_tf.runtime.command_line import Terminated
+from nnunet_tf.runtime.stopping import Terminated
 
 SECONDS_TO_END = 30.0  # for a child that Ctrl-C has reached as it has this process; a signal to this one alone has not
 

@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.errors import CommandFailed, UserError
 from nnunet_tf.launch.horovod.output import GO_ON
 from nnunet_tf.launch.ranks import started_by_launcher
-from nnunet_tf.runtime.command_line import CommandFailed
 from nnunet_tf.runtime.device import Runtime
 
 

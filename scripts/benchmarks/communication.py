@@ -12,7 +12,7 @@ import numpy as np
 
 from nnunet_tf.launch.horovod.workers import Launch, start
 from nnunet_tf.launch.ranks import local_size, started_by_launcher
-from nnunet_tf.runtime.command_line import available_cores
+from nnunet_tf.runtime.stopping import available_cores
 from scripts.benchmarks.machine import print_machine
 
 MEBIBYTE = 2**20

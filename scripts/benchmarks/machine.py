@@ -3,8 +3,8 @@
 import sys
 
 from nnunet_tf.runtime import onednn
-from nnunet_tf.runtime.command_line import available_cores
 from nnunet_tf.runtime.processor import read_processor
+from nnunet_tf.runtime.stopping import available_cores
 
 
 def print_machine() -> None:

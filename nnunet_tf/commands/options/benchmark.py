@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from data_preprocessing.common.script import user_path
 from nnunet_tf.choices import Augmentation
-from nnunet_tf.networks.options import add_network_options, network_settings
-from nnunet_tf.runtime.command_line import CommandParser, positive_int, whole_number
+from nnunet_tf.commands.options.network import add_network_options, network_settings
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.types import positive_int, whole_number
 
 if TYPE_CHECKING:
     from data_preprocessing.planning.plan import Plan

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.script import user_path
-from nnunet_tf.runtime.command_line import CommandParser, positive_int
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.types import positive_int
 
 if TYPE_CHECKING:
     from nnunet_tf.launch.horovod.workers import Launch

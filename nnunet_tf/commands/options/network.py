@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, get_args
 
 from data_preprocessing.common.errors import UserError
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
-from nnunet_tf.runtime.command_line import width
+from nnunet_tf.commands.types import width
 
 if TYPE_CHECKING:
     from nnunet_tf.networks.settings import NetworkSettings

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, get_args
 from data_preprocessing.common.defaults import NO_AXES
 from data_preprocessing.common.errors import UserError
 from nnunet_tf.choices import Augmentation, Loss, NetworkName, OptimizerName, Scheduler
-from nnunet_tf.networks.options import add_network_options, network_settings
-from nnunet_tf.runtime.command_line import (
-    CommandParser,
+from nnunet_tf.commands.options.network import add_network_options, network_settings
+from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.types import (
     axes_or_none,
     factor,
     non_negative_float,

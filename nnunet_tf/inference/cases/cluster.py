@@ -20,9 +20,9 @@ from nnunet_tf.inference.models.folder import Checkpoint
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan
 from nnunet_tf.inference.windows.sliding_window import BlendMode
-from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.device import Device
 from nnunet_tf.runtime.progress import track
+from nnunet_tf.runtime.stopping import raise_if_stopped
 
 _one_at_a_time = Lock()  # a worker may have several threads, and one network
 

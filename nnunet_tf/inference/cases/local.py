@@ -16,8 +16,8 @@ from data_preprocessing.planning.plan import Plan
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan, sentence
-from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import track
+from nnunet_tf.runtime.stopping import raise_if_stopped
 
 if TYPE_CHECKING:
     from nnunet_tf.inference.volume.ensemble import Prediction

@@ -18,7 +18,7 @@ from data_preprocessing.images.formats.registry import NIFTI_SUFFIX, SUFFIXES, r
 from data_preprocessing.images.nifti_file import NiftiImage
 from data_preprocessing.images.volume_io import load_label, write_label, write_map
 from data_preprocessing.planning.plan import Plan
-from nnunet_tf.runtime.command_line import raise_if_stopped
+from nnunet_tf.runtime.stopping import raise_if_stopped
 
 if TYPE_CHECKING:
     from nnunet_tf.inference.volume.ensemble import Prediction, Wanted

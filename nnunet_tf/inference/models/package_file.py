@@ -10,7 +10,6 @@ import re
 import shutil
 import struct
 import tempfile
-import tomllib
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import FileRecord, atomic_path, make_folder, writing
 from data_preprocessing.common.task import Strict
+from nnunet_tf.version import VERSION
 
 FORMAT = 1
 PACKAGE_SUFFIX = ".zip"
@@ -33,7 +33,6 @@ EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)  # of any file in a zip; the true one woul
 PLAIN_FILE = 0o100644 << 16  # type and rights, where a zip keeps them
 UNIX = 3  # the system that these rights are for, whichever this one is
 
-PROJECT_FILE = Path(__file__).resolve().parents[3] / "pyproject.toml"
 DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
 REMEDY = "pack the model again with python -m nnunet_tf.package, or copy the file again"
 
@@ -96,7 +95,7 @@ def unpack_package(path: Path, allowed: re.Pattern[str]) -> Path:
 def library_versions() -> dict[str, str]:
     """Returns the versions of what computes a prediction here, by name."""
     versions = {name: _version(distributions) for name, distributions in DISTRIBUTIONS.items()}
-    return versions | {"nnunet_tf": tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))["project"]["version"]}
+    return versions | {"nnunet_tf": VERSION}
 
 
 def _checked_manifest(path: Path, archive: zipfile.ZipFile, allowed: re.Pattern[str]) -> Manifest:

@@ -31,7 +31,7 @@ from nnunet_tf.inference.windows.sliding_window import (
     window_corners,
     windows_at_once,
 )
-from nnunet_tf.runtime.command_line import available_cores
+from nnunet_tf.runtime.stopping import available_cores
 
 __all__ = ["Ensemble", "Member", "Prediction", "Wanted", "WindowOptions"]
 

@@ -3,9 +3,8 @@
 import re
 import signal
 
-from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.errors import CommandFailed, UserError
 from data_preprocessing.common.script import USER_ERROR_STATUS
-from nnunet_tf.runtime.command_line import CommandFailed
 
 CHATTER = "horovod/common/"  # what Horovod's C++ says about a connection that went away
 WORKER_LINE = re.compile(r"^\[(\d+)\]<(stdout|stderr)>:?(.*)$", re.DOTALL)

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from data_preprocessing.common.errors import UserError
-from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import Tracker
+from nnunet_tf.runtime.stopping import raise_if_stopped
 from nnunet_tf.training.config.settings import TrainingSettings
 from nnunet_tf.training.monitoring.metrics import EpochMetrics
 from nnunet_tf.training.monitoring.progress import EpochPart

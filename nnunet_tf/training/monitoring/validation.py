@@ -10,8 +10,8 @@ from data_preprocessing.planning.plan import Plan
 from data_preprocessing.shards.format import image_path, label_path
 from nnunet_tf.evaluation.metrics.dice import Summary, predicted_masks, prediction_counts, summarize, true_masks
 from nnunet_tf.inference.predictor import Predictor
-from nnunet_tf.runtime.command_line import raise_if_stopped
 from nnunet_tf.runtime.progress import track
+from nnunet_tf.runtime.stopping import raise_if_stopped
 from nnunet_tf.training.distributed import Group
 from nnunet_tf.training.monitoring.example import Example
 

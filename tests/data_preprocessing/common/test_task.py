@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.common.task import CONFIG_FOLDER, load_task
+from data_preprocessing.common.task import SHIPPED_CONFIGS, load_task
 from tests.data_preprocessing.samples import refused
 
 # As NVIDIA fixed them: 3D patch, 3D spacing, 2D patch, 2D spacing, CT clip low, high, mean, std.
@@ -62,7 +62,7 @@ def test_each_decathlon_config_equals_the_table(task):
     assert numbers == ct
 
 
-@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SHIPPED_CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_shipped_config_is_found_under_its_own_number(path):
     assert path.name == f"task{load_task(str(path)).task}.yaml"
 

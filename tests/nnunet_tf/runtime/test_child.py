@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nnunet_tf.runtime.child import stopped_alike
-from nnunet_tf.runtime.command_line import Terminated
+from nnunet_tf.runtime.stopping import Terminated
 
 # Says more than a pipe holds once it is told to end.
 TALKS_AT_THE_END = """

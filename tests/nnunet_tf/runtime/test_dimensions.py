@@ -1,7 +1,7 @@
 import pytest
 
 from data_preprocessing.common.errors import UserError
-from nnunet_tf.runtime.command_line import CommandParser
+from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.runtime.dimensions import set_dim
 from tests.data_preprocessing.samples import make_config
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_preprocessing.common.errors import UserError
-from nnunet_tf.runtime.command_line import CommandFailed
+from data_preprocessing.common.errors import CommandFailed, UserError
 from nnunet_tf.training.distributed import Alone, check_same_device, loss_in_one_line
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")

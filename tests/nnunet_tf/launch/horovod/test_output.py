@@ -1,8 +1,7 @@
 import pytest
 
-from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.errors import CommandFailed, UserError
 from nnunet_tf.launch.horovod.output import Output
-from nnunet_tf.runtime.command_line import CommandFailed
 
 
 def shown(output, lines):

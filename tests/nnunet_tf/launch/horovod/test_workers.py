@@ -1,9 +1,8 @@
 import pytest
 
-from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.errors import CommandFailed, UserError
 from nnunet_tf.launch.horovod.workers import Launch, check_devices, start
 from nnunet_tf.launch.hosts import Host
-from nnunet_tf.runtime.command_line import CommandFailed
 
 pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
 

@@ -24,7 +24,7 @@ import os, sys, time
 from pathlib import Path
 from nnunet_tf.launch.mpi.machine_share import take_share
 from nnunet_tf.launch.ranks import other_launcher
-from nnunet_tf.runtime.command_line import run
+from nnunet_tf.commands.start import run
 
 def main():
     rank = other_launcher().rank

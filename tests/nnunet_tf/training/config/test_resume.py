@@ -4,6 +4,9 @@ import pytest
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.planning.plan import write_plan
+from nnunet_tf.commands.options.launch import add_launch_options
+from nnunet_tf.commands.options.training import add_training_options, training_settings
+from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.data.folds import Fold
 from nnunet_tf.inference.models.trained_cases import (
     TrainedCases,
@@ -11,9 +14,6 @@ from nnunet_tf.inference.models.trained_cases import (
     validated_though_learnt,
     write_trained_cases,
 )
-from nnunet_tf.launch.options import add_launch_options
-from nnunet_tf.runtime.command_line import CommandParser
-from nnunet_tf.training.config.options import add_training_options, training_settings
 from nnunet_tf.training.config.resume import check_resume, compared, differences, option_name
 from nnunet_tf.training.config.settings import write_settings
 from tests.nnunet_tf.training.loop.test_run import make_job

@@ -1,0 +1,1 @@
+"""The commands: each module has `add_options`, which imports nothing heavy, and `run`."""
