@@ -57,8 +57,10 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
 
 def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
     from data_preprocessing.common.files import new_folder
+    from nnunet_tf.data.requirements import check_dali
     from nnunet_tf.launch.horovod.workers import check_devices, start
 
+    check_dali()
     if launch:
         check_devices(launch, options.device)
     with new_folder(job.folder):

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from nvidia.dali.plugin.tf.experimental import DALIDatasetWithInputs, Input
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.planning.plan import Plan
 from data_preprocessing.shards.format import image_path, label_path
+from nnunet_tf.data.dali_dataset import Batch, has_plugin, numpy_batches, plugin_batches
 from nnunet_tf.data.patches import ShardFiles, input_names, patch_pipeline
 from nnunet_tf.data.sampling.epoch_samples import draw_epoch
 from nnunet_tf.data.sampling.settings import BatchSettings
 from nnunet_tf.data.sampling.shard_index import read_volumes
-
-Batch = tuple[tf.Tensor, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -78,36 +76,24 @@ class TrainingBatches:
         draws = draw_epoch(self.volumes, plan, settings, worker.count, number)
         draws = draws.share(worker.rank, worker.count).rest(first_step)
         images, labels = ([paths[case] for case in draws.case.flat] for paths in (self.images, self.labels))
-        # DALI wants what the executor is made of twice: of the pipeline, and of the dataset that runs it.
-        executor = {
-            "batch_size": settings.batch_size,
-            "num_threads": self.threads,
-            "device_id": _gpu_number() if self.gpu else None,
-        }
+        gpu = _gpu_number() if self.gpu else None
+        plugin = has_plugin()
         pipeline = patch_pipeline(
             files=ShardFiles(images, labels, settings.read_roi is not False, self.input_size),
             plan=plan,
             noise_seed=int(np.random.SeedSequence((settings.seed, number, worker.rank)).generate_state(1)[0]),
             gpu=self.gpu,
-            **executor,
+            batch_size=settings.batch_size,
+            num_threads=self.threads,
+            device_id=gpu,
+            prefetch_queue_depth=2 if plugin else 1,  # what is fed a batch at a time is not read ahead
         )
-        seen, shape = ((settings.batch_size, *size) for size in (self.input_size, plan.patch_size))
-        with tf.device("/gpu:0" if self.gpu else "/cpu:0"):
-            dataset = DALIDatasetWithInputs(
-                pipeline,
-                input_datasets={name: self._input(getattr(draws, name)) for name in input_names(plan, self.input_size)},
-                output_shapes=((*seen, len(plan.channels)), shape),
-                output_dtypes=(tf.float32, tf.int32),
-                **executor,
-            )
-            return iter(dataset)
-
-    def _input(self, values: np.ndarray) -> Input:
-        with tf.device("/cpu:0"):
-            dataset = tf.data.Dataset.from_tensor_slices(values)
-        if self.gpu:  # inputs must be where the dataset is
-            dataset = dataset.apply(tf.data.experimental.copy_to_device("/gpu:0"))
-        return Input(dataset, batch=True)
+        inputs = {name: getattr(draws, name) for name in input_names(plan, self.input_size)}
+        seen, patch = ((settings.batch_size, *size) for size in (self.input_size, plan.patch_size))
+        shapes = (*seen, len(plan.channels)), patch
+        if plugin:
+            return plugin_batches(pipeline, inputs, shapes, settings.batch_size, self.threads, gpu)
+        return numpy_batches(pipeline, inputs, shapes)
 
 
 def _gpu_number() -> int:

@@ -105,7 +105,10 @@ def start(launch: Launch, command: Sequence[str]) -> None:
 def check_horovod() -> None:
     """Raises UserError when Horovod is not installed."""
     if find_spec("horovod") is None:
-        raise UserError("several workers need Horovod, which is not installed; run `make setup`")
+        raise UserError(
+            "several workers need Horovod, which is not installed; in a checkout `make setup` builds it, as "
+            "docs/installation.md says for other environments"
+        )
 
 
 def _words(launch: Launch, command: Sequence[str]) -> list[str]:

@@ -252,3 +252,21 @@ def test_more_volumes_than_there_are_are_refused(tmp_path, plan_2d, volumes, wor
 def test_volumes_are_refused_in_3d(tmp_path, plan):
     with pytest.raises(UserError, match="leave it out"):
         TrainingBatches(tmp_path, plan, [], replace(PLAIN, volumes=2), epochs=range(1))
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_batches_are_the_same_without_the_tensorflow_plugin(tmp_path, plan, plan_2d, monkeypatch, dim):
+    names = random_shards(tmp_path)
+    chosen = plan if dim == 3 else plan_2d
+    with_plugin = epoch(tmp_path, chosen, names, FULL)
+    monkeypatch.setattr("nnunet_tf.data.pipeline.has_plugin", lambda: False)
+    assert_same(epoch(tmp_path, chosen, names, FULL), with_plugin)
+
+
+def test_without_the_plugin_a_run_goes_on_where_it_stopped(tmp_path, plan, monkeypatch):
+    names = random_shards(tmp_path)
+    monkeypatch.setattr("nnunet_tf.data.pipeline.has_plugin", lambda: False)
+    whole = epoch(tmp_path, plan, names, PLAIN)
+    batches = TrainingBatches(tmp_path, plan, names, PLAIN, epochs=range(2))
+    assert_same([(image.numpy(), label.numpy()) for image, label in batches.epoch(0, 2)], whole[2:])
+    assert len(list(batches.epoch(1))) == 4  # of which the first batches were begun before
