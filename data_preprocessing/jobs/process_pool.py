@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,6 +10,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.jobs.blas import use_one_thread
+from data_preprocessing.jobs.worker_process import WorkerContext
 
 Result = TypeVar("Result")
 
@@ -46,7 +46,7 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
     The largest start first; one that does not fit waits for room, and one larger than all memory runs alone. A job
     whose process dies or that raises an error is an outcome like any other, and the rest goes on.
     """
-    context = get_context("forkserver")
+    context = WorkerContext()
     context.set_forkserver_preload(PRELOADED)
     waiting = sorted(jobs, key=lambda job: -job.memory)
     running: dict[Future, Job[Result]] = {}

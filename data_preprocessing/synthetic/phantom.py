@@ -15,7 +15,8 @@ import nibabel as nib
 import numpy as np
 
 from data_preprocessing.common.files import atomic_path
-from data_preprocessing.common.script import LineParser, user_path
+from data_preprocessing.common.script import LineParser
+from data_preprocessing.synthetic.phantom_options import add_options
 from data_preprocessing.synthetic.writing import write_cases
 
 ORIENTATIONS = ("RAS", "LPS", "oblique")
@@ -221,16 +222,6 @@ def _rotation(axis: Sequence[float], degrees: float) -> np.ndarray:
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = math.radians(degrees)
     return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the data set is to be like."""
-    parser.add_argument("--output", type=user_path, default=Path("data/Task00_Phantom"), help="folder (%(default)s)")
-    parser.add_argument("--cases", type=int, default=24, help="training and test cases together (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--channels", type=int, default=1)
-    parser.add_argument("--ct", action="store_true", help="values like Hounsfield units")
-    parser.add_argument("--dim", type=int, choices=(2, 3), default=3, help="2: single slices")
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ from data_preprocessing.common.defaults import FOLDS
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.benchmark.settings import BenchmarkSettings
 from nnunet_tf.benchmark.subject import ShardFolder
-from nnunet_tf.data.folds import Fold
 from nnunet_tf.data.dali_dataset import Batch
+from nnunet_tf.data.folds import Fold
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
 from nnunet_tf.data.sampling.settings import BatchSettings
 from nnunet_tf.networks.build import build_network

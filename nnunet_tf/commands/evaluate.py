@@ -49,6 +49,14 @@ def add_scoring_options(parser: CommandParser) -> None:
 
 def run(options: argparse.Namespace, parser: CommandParser) -> None:
     """Prints the scores, and writes the files that are asked for."""
+    check_pictures(options, parser)
+    result, failed = score(options, backend_of(options, parser))
+    _show(options, result)
+    end_where_failed(failed)
+
+
+def check_pictures(options: argparse.Namespace, parser: CommandParser) -> None:
+    """Refuses pictures that cannot be drawn, or would be taken for more of the images that are read."""
     from nnunet_tf.evaluation.reports.output_files import refuse_among_images
 
     if options.overlays and not options.images:
@@ -58,13 +66,11 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     refuse_among_images(parser, options)
     if options.images and not options.overlays:
         parser.error("--images are the scans that --overlays draws on; name its folder, or leave --images out")
-    score(options, backend_of(options, parser))
 
 
-def score(options: argparse.Namespace, backend: "Backend") -> None:
-    """Scores all cases and says what came of it; exits with status 1 or 2 when cases failed."""
+def score(options: argparse.Namespace, backend: "Backend") -> "tuple[Evaluation, dict[str, Failure]]":
+    """Returns the scores of all cases, which are written and drawn as asked for, and why some failed."""
     from nnunet_tf.evaluation.reports.output_files import make_folders
-    from nnunet_tf.evaluation.reports.tables import print_evaluation
     from nnunet_tf.evaluation.reports.worst_cases import check_images
     from nnunet_tf.evaluation.scoring.folder import evaluate
     from nnunet_tf.evaluation.scoring.options import ScoringOptions
@@ -79,6 +85,13 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
     write_scores(options, result)
+    drawn = draw(options, result, backend) if options.overlays else {}
+    return result, dict(result.failed) | drawn
+
+
+def _show(options: argparse.Namespace, result: "Evaluation") -> None:
+    from nnunet_tf.evaluation.reports.tables import print_evaluation
+
     if result.classes:
         print_evaluation(f"{counted(len(result.cases), 'case')}, mean ± deviation", result)
     else:
@@ -86,10 +99,8 @@ def score(options: argparse.Namespace, backend: "Backend") -> None:
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     warn_of_grids(options)
-    failed = dict(result.failed)
     if options.overlays:
-        failed |= draw(options, result, backend)
-    end_where_failed(failed)
+        print(f"Pictures in {options.overlays}")
 
 
 def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") -> "dict[str, Failure]":
@@ -101,6 +112,4 @@ def draw(options: argparse.Namespace, result: "Evaluation", backend: "Backend") 
     folders = Folders(options.predictions, options.labels, options.images)
     with track("Drawing", total=None, unit="cases") as tracker:
         outcomes = save_overlays(options.overlays, folders, result, backend, tracker.update, options.trust_grid)
-    drawn = sum(outcome.failure is None for outcome in outcomes)
-    print(f"{counted(drawn, 'case')} drawn in {options.overlays}")
     return failures_of(outcomes)

@@ -11,7 +11,10 @@ from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.types import positive_float
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from data_preprocessing.jobs.backend import Backend
+    from data_preprocessing.planning.planner import PlannedConfig
 
 
 def add_options(parser: CommandParser) -> None:
@@ -36,11 +39,16 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     from nnunet_tf.runtime.backend import chosen_backend
 
     fill_in(options, parser, needs_config=False)
-    plan_task(options, chosen_backend(options))
+    path, planned = plan_task(options, chosen_backend(options))
+    task = planned.config.task if options.config_dir == OWN_CONFIGS else str(path)
+    source = ["--from-nnunet", str(options.from_nnunet)] if options.from_nnunet else ["--data", str(options.data)]
+    command = shlex.join([*other_command("preprocess"), "--task", task, *source])
+    training = shlex.join([*other_command("train"), "--task", task, *planned.training_options])
+    print(f"{path} written; next: {command}; then: {training}")
 
 
-def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
-    """Writes `configs/taskNN.yaml` for a data set nobody configured."""
+def plan_task(options: argparse.Namespace, backend: "Backend") -> "tuple[Path, PlannedConfig]":
+    """Returns the file `taskNN.yaml` that is written for a data set nobody configured, and what was planned."""
     from data_preprocessing.dataset.open_dataset import open_dataset
     from data_preprocessing.planning.config_writer import refuse_existing, write_config
     from data_preprocessing.planning.planner import plan_config, task_number
@@ -55,8 +63,4 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> None:
     fingerprint = load_fingerprint(options, dataset, number, backend)
     planned = plan_config(dataset, fingerprint, number, options.gpu_memory, options.encoder)
     write_config(path, planned)
-    task = number if options.config_dir == OWN_CONFIGS else str(path)
-    source = ["--from-nnunet", str(options.from_nnunet)] if options.from_nnunet else ["--data", str(options.data)]
-    command = shlex.join([*other_command("preprocess"), "--task", task, *source])
-    training = shlex.join([*other_command("train"), "--task", task, *planned.training_options])
-    print(f"{path} written; next: {command}; then: {training}")
+    return path, planned

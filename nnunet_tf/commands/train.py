@@ -39,9 +39,17 @@ def add_options(parser: CommandParser) -> None:
 
 
 def run(options: argparse.Namespace, parser: CommandParser) -> None:
-    """Trains one fold, with several workers if asked for, or all folds in turn."""
-
+    """Trains one fold, with several workers if asked for, or all folds in turn; prints the Dice."""
     stop_in_order()
+    options.command = sys.argv
+    train_model(options, show=True)
+
+
+def train_model(options: argparse.Namespace, show: bool = False) -> "Job":
+    """Returns what was trained: one fold, or the first of all folds; with `show` tables are printed.
+
+    `options.command` is what starts the same training in another process.
+    """
     from nnunet_tf.runtime.dimensions import set_dim
 
     set_dim(options)
@@ -50,12 +58,13 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     job = make_job(options)
     with _kept(job, options):
         if options.cross_validate:
-            _cross_validate(job, options.resume)
+            _cross_validate(job, options, show)
         else:
-            _train(job, options, launch)
+            _train(job, options, launch, show)
+    return job
 
 
-def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> None:
+def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None", show: bool) -> None:
     from data_preprocessing.common.files import new_folder
     from nnunet_tf.data.requirements import check_dali
     from nnunet_tf.launch.horovod.workers import check_devices, start
@@ -65,12 +74,12 @@ def _train(job: "Job", options: argparse.Namespace, launch: "Launch | None") -> 
         check_devices(launch, options.device)
     with new_folder(job.folder):
         if launch:
-            start(launch, sys.argv)
+            start(launch, options.command)
         else:
-            _train_here(job, options)
+            _train_here(job, options, show)
 
 
-def _train_here(job: "Job", options: argparse.Namespace) -> None:
+def _train_here(job: "Job", options: argparse.Namespace, show: bool) -> None:
     from nnunet_tf.launch.binding import bind
     from nnunet_tf.launch.mpi.machine_share import take_share
     from nnunet_tf.launch.ranks import other_launcher
@@ -100,19 +109,19 @@ def _train_here(job: "Job", options: argparse.Namespace) -> None:
         known = {"precision": runtime.precision, "pretrained": source}
         job = replace(job, settings=job.settings.model_copy(update=known))
         summary = train(job, group, runtime, options.resume, threads)
-    if group.rank == 0:
+    if group.rank == 0 and show:
         if summary:
             print_validation(f"Validation Dice of {counted(len(summary.cases), 'case')}", summary)
         print(f"Model in {job.folder}")
 
 
-def _cross_validate(job: "Job", resume: bool) -> None:
+def _cross_validate(job: "Job", options: argparse.Namespace, show: bool) -> None:
     from nnunet_tf.evaluation.reports.tables import print_folds
     from nnunet_tf.launch.ranks import rank
     from nnunet_tf.training.loop.cross_validation import cross_validate
 
-    result = cross_validate(job, sys.argv, resume, leads=rank() == 0)
-    if result is not None:
+    result = cross_validate(job, options.command, options.resume, leads=rank() == 0)
+    if result is not None and show:
         print_folds(f"Cross-validation of {job.plan.name}", result)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,8 +62,9 @@ def start_tensorflow(
     for gpu in chosen:
         tf.config.experimental.set_memory_growth(gpu, True)
     if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+        with suppress(RuntimeError):  # TensorFlow computes already, with as many threads as it had at its start
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
     enabled = onednn.is_enabled()
     choice = choose_precision(amp, bool(chosen), read_processor().flags, enabled, earlier)
     import keras

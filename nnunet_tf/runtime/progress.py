@@ -2,14 +2,18 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
+
+Listener = Callable[[str, float, float | None], None]  # of the title, how much is done, and of how much
+_listener: ContextVar[Listener | None] = ContextVar("_listener", default=None)
 
 
 class _CountColumn(ProgressColumn):
@@ -30,8 +34,10 @@ class _RateColumn(ProgressColumn):
 class Tracker:
     """Told of each step by the one who does the work."""
 
-    def __init__(self, title: str, total: int | None, unit: str, bar: Progress | None) -> None:
-        self.title, self.total, self.unit, self.bar = title, total, unit, bar
+    def __init__(
+        self, title: str, total: int | None, unit: str, bar: Progress | None, listener: Listener | None = None
+    ) -> None:
+        self.title, self.total, self.unit, self.bar, self.listener = title, total, unit, bar, listener
         self.start = self.last_line = time.monotonic()
         self.task = bar.add_task(title, total=total, unit=unit, failed=0, note="") if bar else None
 
@@ -42,6 +48,9 @@ class Tracker:
         them are not shown as done, but counted beside it.
         """
         self.total = total or self.total
+        if self.listener:
+            self.listener(self.title, done, self.total)
+            return
         if self.bar and self.task is not None:
             self.bar.update(self.task, completed=done, total=self.total, failed=failed, note=note)
             return
@@ -64,11 +73,25 @@ class Tracker:
 
 
 @contextmanager
+def reporting_to(listener: Listener) -> Iterator[None]:
+    """Has all progress within told to `listener` rather than shown."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+@contextmanager
 def track(title: str, total: int | None, unit: str, show: bool = True) -> Iterator[Tracker]:
     """Yields a Tracker that reports on standard error; with `show` false it says nothing.
 
     `total` may be None where the first `update` tells it.
     """
+    listener = _listener.get()
+    if listener:
+        yield Tracker(title, total, unit, None, listener if show else lambda title, done, total: None)
+        return
     console = Console(stderr=True, quiet=not show, markup=False, emoji=False, highlight=False)
     if not console.is_terminal and show:
         yield Tracker(title, total, unit, None)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.script import INSTALLED
 from data_preprocessing.common.task import Strict
 from data_preprocessing.common.text import counted
 from nnunet_tf.launch.horovod.output import Output
@@ -79,7 +80,8 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     """
     check_horovod()
     check_own_name(alone=all_here(launch.hosts))
-    output = Output(Path(command[0]).name, elastic=launch.elastic is not None)
+    name = INSTALLED if command[0] == "-m" else Path(command[0]).name
+    output = Output(name, elastic=launch.elastic is not None)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
     with (
