@@ -5,13 +5,12 @@ import platform
 import re
 from pathlib import Path
 
-import psutil
 import tensorflow as tf
 
+from data_preprocessing.common.machine import available_cores, total_memory
 from nnunet_tf.benchmark.report import Machine
 from nnunet_tf.runtime import onednn
 from nnunet_tf.runtime.processor import read_processor
-from nnunet_tf.runtime.stopping import available_cores
 
 PACKAGES = ("keras", "numpy", "nvidia-dali-cuda120", "horovod")
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -29,7 +28,7 @@ def describe_machine() -> Machine:
         instruction_set=onednn.instruction_set(processor.flags),
         onednn=onednn.is_enabled(),
         cores=available_cores(),
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=total_memory(),
         gpu=gpu,
         driver=driver_version(_text(DRIVER_FILE)) if gpu else None,
     )

@@ -4,10 +4,11 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from data_preprocessing.common.machine import available_cores
 from data_preprocessing.common.script import user_path
 from nnunet_tf.commands.options.benchmark import CHANNELS, CLASSES, add_benchmark_options
 from nnunet_tf.commands.parser import CommandParser
-from nnunet_tf.runtime.stopping import available_cores, stop_in_order
+from nnunet_tf.runtime.stopping import stop_in_order
 
 if TYPE_CHECKING:
     from data_preprocessing.planning.plan import Plan

@@ -8,12 +8,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from data_preprocessing.common.machine import available_cores
 from data_preprocessing.common.script import other_command, program
 from data_preprocessing.common.text import counted
 from nnunet_tf.commands.options.launch import add_launch_options, set_workers, workers_to_start
 from nnunet_tf.commands.options.training import add_training_options, training_settings
 from nnunet_tf.commands.parser import CommandParser
-from nnunet_tf.runtime.stopping import available_cores, stop_in_order
+from nnunet_tf.runtime.stopping import stop_in_order
 
 if TYPE_CHECKING:
     from nnunet_tf.launch.horovod.workers import Launch

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.machine import core_numbers
 
 SYSTEM = Path("/sys/devices/system")
 
@@ -14,7 +15,9 @@ def bind(local_rank: int, local_size: int) -> int:
 
     Returns how many they are. Raises UserError when there are more processes than cores.
     """
-    cores = in_order(os.sched_getaffinity(0))
+    if not hasattr(os, "sched_setaffinity"):
+        raise UserError("--bind: this system does not bind processes to cores; leave --bind out")
+    cores = in_order(core_numbers())
     if local_size > len(cores):
         raise UserError(f"--bind: {local_size} workers on {len(cores)} cores; leave --bind out, or use fewer workers")
     own = part(cores, local_rank, local_size)

@@ -1,14 +1,8 @@
-"""How a process is asked to end, and how many processors it may use."""
+"""How a process is asked to end."""
 
-import os
 import signal
 from types import FrameType
 from typing import NoReturn
-
-
-def available_cores() -> int:
-    """Returns how many processors this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 class Terminated(KeyboardInterrupt):

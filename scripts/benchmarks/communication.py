@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 
+from data_preprocessing.common.machine import available_cores
 from nnunet_tf.launch.horovod.workers import Launch, start
 from nnunet_tf.launch.ranks import local_size, started_by_launcher
-from nnunet_tf.runtime.stopping import available_cores
 from scripts.benchmarks.machine import print_machine
 
 MEBIBYTE = 2**20

@@ -2,9 +2,9 @@
 
 import sys
 
+from data_preprocessing.common.machine import available_cores
 from nnunet_tf.runtime import onednn
 from nnunet_tf.runtime.processor import read_processor
-from nnunet_tf.runtime.stopping import available_cores
 
 
 def print_machine() -> None:

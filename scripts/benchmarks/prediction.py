@@ -76,9 +76,9 @@ def measure_prediction(options: argparse.Namespace) -> None:
 
 def compare_restoring(options: argparse.Namespace) -> None:
     """Brings the same logits back by ours, skimage and SciPy; prints seconds for the whole and ratios."""
+    from data_preprocessing.common.machine import available_cores
     from nnunet_tf.inference.volume.decisions import likeliest
     from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
-    from nnunet_tf.runtime.stopping import available_cores
 
     plan = liver_plan(options.classes)
     full = resampled_shape(options.shape, SPACING, plan.spacing)

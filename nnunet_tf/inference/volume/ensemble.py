@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from data_preprocessing.common.machine import available_cores
 from data_preprocessing.images.volume_io import Volume
 from data_preprocessing.jobs.free_memory import free_memory
 from data_preprocessing.planning.plan import Plan
@@ -31,7 +32,6 @@ from nnunet_tf.inference.windows.sliding_window import (
     window_corners,
     windows_at_once,
 )
-from nnunet_tf.runtime.stopping import available_cores
 
 __all__ = ["Ensemble", "Member", "Prediction", "Wanted", "WindowOptions"]
 

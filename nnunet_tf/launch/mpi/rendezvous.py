@@ -21,6 +21,7 @@ from pydantic import PositiveInt, ValidationError
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import write_model
+from data_preprocessing.common.machine import core_numbers
 from data_preprocessing.common.task import Strict
 from nnunet_tf.launch.horovod.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, check_horovod
 from nnunet_tf.launch.hosts import check_own_name
@@ -167,7 +168,7 @@ def _arrival(given: Given, leader_address: str, own_address: str) -> Arrival:
         machine=socket.gethostname(),
         local_rank=given.local_rank,
         local_size=given.local_size,
-        cores=tuple(sorted(os.sched_getaffinity(0))),
+        cores=core_numbers(),
         leader_address=leader_address,
         own_address=own_address,
     )
