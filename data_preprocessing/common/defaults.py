@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 OWN_CONFIGS = Path("configs")  # of the working folder: what a user has planned or written
+HIGHEST_LABEL = 2**16 - 1  # label numbers take two bytes at most
+MAX_VOXELS = 2**31  # of a volume with all its channels: fourteen times 512 x 512 x 600
+MAX_VOXELS_VARIABLE = "NNUNET_TF_MAX_VOXELS"  # of the environment, so that child processes have the same limit
 FOLDS = 5  # of the cross-validation, as nnU-Net and NVIDIA's have them
 
 Augmentation = Literal["none", "basic", "full", "crops", "flips"]

@@ -171,7 +171,7 @@ def validated(path: Path, remedy: str, read: Callable[[], Model]) -> Model:
         return read()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {remedy}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}; {remedy}") from None

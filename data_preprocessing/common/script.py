@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import printable
 
 USER_ERROR_STATUS = 2
 INSTALLED = "nnunet-tf"  # the command of an installed program
@@ -54,7 +55,7 @@ def run_script(main: Callable[[], None], name: str) -> None:
 
 def print_user_error(name: str, error: Exception) -> None:
     """Prints what the user of the command `name` must mend, in one line."""
-    print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"{name}: {printable(' '.join(str(error).split()), None)}", file=sys.stderr)
 
 
 def accept_all_signs() -> None:

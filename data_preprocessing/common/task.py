@@ -225,7 +225,7 @@ def _config_path(task: str) -> Path:
 
 def _read_yaml(path: Path) -> object:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-45
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-45
         first_line = str(error).splitlines()[0]
         raise UserError(f"{path}: not valid YAML ({first_line}); correct it") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from data_preprocessing.common.defaults import HIGHEST_LABEL
 from data_preprocessing.common.task import StatedRegion, StatedRegions
 from data_preprocessing.dataset.label_values import values_in_files
 from data_preprocessing.dataset.scan_names import ScanNames, split_suffix
@@ -90,7 +91,11 @@ def read_labels(path: Path) -> dict[int, str]:
         raise unusable(path, Row.LISTING, f"labels has two numbers for {name}", "give each class its own name")
     if 0 not in labels or min(labels) < 0:
         raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
-    return values_in_files(path, content, labels)
+    in_files = values_in_files(path, content, labels)
+    if max(in_files) > HIGHEST_LABEL:
+        problem = f"labels has number {max(in_files)}, over {HIGHEST_LABEL}, the highest"
+        raise unusable(path, Row.LISTING, problem, "number the classes 0, 1, 2, ...")
+    return in_files
 
 
 def read_regions(path: Path) -> dict[str, StatedRegion] | None:
@@ -153,7 +158,7 @@ def read_json(path: Path) -> dict[str, Any]:
         json.dumps(content, ensure_ascii=False).encode()  # ValueError where a name is no valid Unicode
     except FileNotFoundError:
         raise unusable(path, Row.LISTING, "no such file", "a data set folder needs its dataset.json") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise unusable(path, Row.LISTING, f"not valid JSON ({error})", "correct it") from None
     if not isinstance(content, dict):
         raise unusable(path, Row.LISTING, "not an object with modality, labels and training", "correct it")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.common.script import user_path
+from data_preprocessing.common.text import printable
 from data_preprocessing.dataset.dataset import Case
 from data_preprocessing.dataset.scan_names import ScanNames, split_suffix
 from data_preprocessing.dataset.series_names import name_series
@@ -79,6 +80,11 @@ def _lines(source: Path) -> list[str] | None:
 
 def _files(source: Path, remedy: str) -> list[Path]:
     """The images in a folder, or the one that `source` is."""
+    try:
+        source.stat()
+    except (OSError, ValueError) as error:  # ValueError of a null byte
+        problem = "no such file or folder" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise unusable(Path(printable(str(source))), Row.LISTING, problem[:200], remedy) from None
     if source.is_dir():
         found = _images_in(source)
         if not found:

@@ -3,6 +3,10 @@
 So all that follows, from the checks of its grid to prediction, knows NIfTI alone.
 """
 
+import math
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +15,13 @@ import numpy as np
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import atomic_path
-from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, COPY_AGAIN
+from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, COPY_AGAIN, check_format
 from data_preprocessing.images.checks.finding import Row, refuse, unusable
 from data_preprocessing.images.checks.geometry import CORRECT_AFFINE, Grid, check_affine
 from data_preprocessing.images.formats.registry import format_of, is_lossy
 from data_preprocessing.images.formats.sidecar import write_spacing
 from data_preprocessing.images.formats.stored import PictureGrid, Stored
+from data_preprocessing.images.limits import max_voxels, out_of_memory
 from data_preprocessing.images.nifti_file import NiftiImage, open_nifti, read_nifti_header, spatial_shape
 from data_preprocessing.images.orientation import is_usable
 
@@ -39,6 +44,29 @@ def open_image(path: Path, as_label: bool = False) -> tuple[NiftiImage, Grid]:
     With `as_label` it is to hold label numbers: a picture with a palette gives its indices, and a JPEG is refused, as
     it changes numbers. Raises Unusable for a file that is missing, incomplete, damaged or not what its name says.
     """
+    with reading(path), np.errstate(all="ignore"):  # a header can hold any number
+        return _open_image(path, as_label)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it whatever goes wrong is told as what is wrong with the file, so that one file does not end a run.
+
+    What a reader did not foresee is named with its place in the code, to be reported.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError:
+        raise out_of_memory(path) from None
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        problem = f"cannot be read ({type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {error})"
+        raise unusable(path, Row.UNREADABLE, problem, CONVERT_AGAIN) from error
+
+
+def _open_image(path: Path, as_label: bool) -> tuple[NiftiImage, Grid]:
     if not (path.exists() or path.suffix):
         raise unusable(path, Row.LISTING, "no such file or folder", "correct the path")
     entry = format_of(path)
@@ -60,11 +88,19 @@ def open_image(path: Path, as_label: bool = False) -> tuple[NiftiImage, Grid]:
 
 
 def read_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:
-    """Returns the header of a file without reading its voxels, or None where there is none to be read."""
+    """Returns the header of a file without reading its voxels, or None where there is none that voxels can be read by.
+
+    Its affine is usable. Reading the file in full tells what is wrong with it.
+    """
     try:
-        entry = format_of(path)
-        return read_nifti_header(path) if entry is None else _in_memory(path, entry.look(path)).header
-    except (UserError, OSError, EOFError, ValueError):
+        with reading(path), np.errstate(all="ignore"):
+            entry = format_of(path)
+            header = read_nifti_header(path) if entry is None else _in_memory(path, entry.look(path)).header
+            if header is None or not is_usable(header.get_best_affine()):
+                return None
+            refuse(path, *check_format(header))
+            return header if math.prod(header.get_data_shape()) <= max_voxels() else None
+    except UserError:
         return None
 
 

@@ -1,9 +1,11 @@
 """Opening a NIfTI file, through nibabel: read once and whole, so that damage anywhere in it is seen."""
 
 import gzip
+import io
 import math
 import warnings
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -23,14 +25,23 @@ from data_preprocessing.images.checks.file_format import (
     check_offset,
     check_stated_bits,
 )
-from data_preprocessing.images.checks.finding import Finding, Row, refuse, unusable
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, refuse, unusable
 from data_preprocessing.images.checks.geometry import Grid, check_affine, check_header
-from data_preprocessing.images.nifti_header import correct_header, header_class, is_nifti, stated_header
+from data_preprocessing.images.inflate import GZIP_MAGIC, decompressed
+from data_preprocessing.images.limits import check_size
+from data_preprocessing.images.nifti_header import (
+    FLAG_BYTES,
+    correct_header,
+    header_class,
+    is_nifti,
+    stated_header,
+)
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
-GZIP_MAGIC = b"\x1f\x8b"
 HEADER_BYTES = 544  # of NIfTI-2, the larger one, with the flag after it
-GZIP_FORMAT = 31  # zlib's number for gzip with its checksum
+HIGHEST_OFFSET = 2**30  # bytes of extensions before the voxels
+HIGHEST_BITS = 128  # of a voxel
+KINDS = {".nii": "NIfTI", ".mgh": "MGH"}
 
 nibabel_logger.disabled = True  # it tells what nibabel mends in a header; the checks tell what matters of it
 
@@ -75,44 +86,82 @@ def open_nifti(path: Path) -> tuple[NiftiImage, Grid]:
     """
     nifti_name(path)
     try:
-        content = path.read_bytes()
+        return _parse(path, read_content(path, ".nii.gz", ".nii", is_nifti, HEADER_BYTES, _stated_length))
     except FileNotFoundError:
         raise unusable(path, Row.LISTING, "no such file", "correct the path") from None
     except OSError as error:
         raise unusable(path, Row.LISTING, f"cannot be read ({error.strerror})", "check the file") from None
-    if not content:
-        raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
-    if not (content.startswith(GZIP_MAGIC) or is_nifti(content)):
-        raise unusable(path, Row.NOT_NIFTI, "not a NIfTI file: neither gzip nor a NIfTI header", CONVERT_AGAIN)
-    return _parse(path, undamaged(path, content, ".nii.gz", ".nii"))
 
 
-def undamaged(path: Path, content: bytes, compressed_suffix: str, plain_suffix: str) -> bytes:
-    """Returns the content of a file, decompressed where it is gzip.
+def read_content(
+    path: Path,
+    compressed_suffix: str,
+    plain_suffix: str,
+    is_known: Callable[[bytes], bool],
+    header_bytes: int,
+    stated_length: Callable[[Path, bytes], tuple[Sequence[int], int, int]],
+) -> bytes:
+    """Returns the content of a file, decompressed where it is gzip: no more than `stated_length` says.
 
-    Raises Unusable where it is damaged, or its name says otherwise.
+    `is_known` tells by the first bytes, decompressed, whether it is of the kind; `stated_length` returns of the first
+    `header_bytes` the voxels' shape, the bytes of each, and those of the content that are of use. What follows is
+    decompressed in blocks for its checksum, and dropped. Raises Unusable where the file is damaged or too large, or its
+    name says otherwise.
     """
-    compressed = content.startswith(GZIP_MAGIC)
-    if compressed != path.name.lower().endswith(compressed_suffix):
-        kind, suffix = ("gzip", compressed_suffix) if compressed else ("not gzip", plain_suffix)
-        name = path.name[: -len(plain_suffix if compressed else compressed_suffix)]
-        raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {name}{suffix}")
-    return _decompress(path, content) if compressed else content
+    with open(path, "rb") as stream:
+        start = stream.read(header_bytes)
+        if not start:
+            raise unusable(path, Row.EMPTY_FILE, "the file is empty", COPY_AGAIN)
+        compressed = start.startswith(GZIP_MAGIC)
+        if not (compressed or is_known(start)):
+            problem = "not a NIfTI file: neither gzip nor a NIfTI header"
+            raise unusable(path, Row.NOT_NIFTI, problem.replace("NIfTI", KINDS[plain_suffix]), CONVERT_AGAIN)
+        if compressed != path.name.lower().endswith(compressed_suffix):
+            kind, suffix = ("gzip", compressed_suffix) if compressed else ("not gzip", plain_suffix)
+            name = path.name[: -len(plain_suffix if compressed else compressed_suffix)]
+            raise unusable(path, Row.WRONG_SUFFIX, f"the content is {kind}", f"rename it to {name}{suffix}")
+        stream.seek(0)
+        if not compressed:
+            shape, itemsize, _ = stated_length(path, start)
+            check_size(path, shape, itemsize)
+            return stream.read()
+        return _inflate(path, decompressed(path, stream, "zlib"), header_bytes, stated_length)
 
 
-def _decompress(path: Path, content: bytes) -> bytes:
-    """Every gzip member to its end, where its checksum is; bytes after the last one do not matter."""
-    members = []
-    while content.startswith(GZIP_MAGIC):
-        stream = zlib.decompressobj(wbits=GZIP_FORMAT)
-        try:
-            members.append(stream.decompress(content))
-        except zlib.error as error:
-            raise unusable(path, Row.GZIP_DAMAGED, f"truncated or damaged ({error})", COPY_AGAIN) from None
-        if not stream.eof:
-            raise unusable(path, Row.GZIP_TRUNCATED, "truncated or damaged (gzip data without an end)", COPY_AGAIN)
-        content = stream.unused_data
-    return b"".join(members)
+def _inflate(
+    path: Path,
+    blocks: Iterator[bytes],
+    header_bytes: int,
+    stated_length: Callable[[Path, bytes], tuple[Sequence[int], int, int]],
+) -> bytes:
+    """The start of a stream, as far as its own header says, and its end seen."""
+    content, length = io.BytesIO(), None
+    for block in blocks:
+        room = len(block) if length is None else max(length - content.tell(), 0)
+        content.write(block[:room])
+        if length is None and content.tell() >= header_bytes:
+            shape, itemsize, length = stated_length(path, content.getbuffer()[:header_bytes].tobytes())
+            check_size(path, shape, itemsize, path.stat().st_size)
+    if length is None:  # a tiny volume
+        shape, itemsize, _ = stated_length(path, content.getvalue())
+        check_size(path, shape, itemsize, path.stat().st_size)
+    return content.getvalue()
+
+
+def _stated_length(path: Path, start: bytes) -> tuple[Sequence[int], int, int]:
+    """One byte more than voxels and header take, so that it can be told that there are more."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            header = stated_header(start)
+            refuse(path, *check_format(header))
+            shape, itemsize = header.get_data_shape(), header.get_data_dtype().itemsize
+    except (HeaderDataError, WrapStructError, ValueError, KeyError) as error:
+        raise _invalid(path, error) from None
+    stated = float(header["vox_offset"])
+    offset = int(stated) if 0 <= stated < HIGHEST_OFFSET else 0
+    bits = max(8 * itemsize, min(int(header["bitpix"]), HIGHEST_BITS))
+    header_size = header.template_dtype.itemsize + FLAG_BYTES
+    return shape, itemsize, max(offset, header_size) + math.prod(shape) * bits // 8 + 1
 
 
 def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
@@ -129,9 +178,13 @@ def _parse(path: Path, content: bytes) -> tuple[NiftiImage, Grid]:
         expected = stored(image).offset + stored(image).dtype.itemsize * math.prod(image.shape)
         refuse(path, *check_length(len(content), expected))
     except (ImageFileError, HeaderDataError, WrapStructError, ValueError, OverflowError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise unusable(path, Row.NOT_NIFTI, f"not a valid NIfTI file ({reason})", CONVERT_AGAIN) from None
+        raise _invalid(path, error) from None
     return image, Grid(spatial_shape(image), image.affine, image.header, pixdim)
+
+
+def _invalid(path: Path, error: Exception) -> Unusable:
+    reason = str(error).partition("\n")[0]
+    return unusable(path, Row.NOT_NIFTI, f"not a valid NIfTI file ({reason})", CONVERT_AGAIN)
 
 
 def read_nifti_header(path: Path) -> nib.Nifti1Header | nib.Nifti2Header | None:

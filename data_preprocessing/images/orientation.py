@@ -55,7 +55,10 @@ def lay_on(array: np.ndarray, affine: np.ndarray, reference: np.ndarray) -> np.n
 
 def is_usable(affine: np.ndarray) -> bool:
     """Returns whether an affine (4, 4) gives every voxel a place of its own."""
-    return bool(np.isfinite(affine).all()) and float(np.abs(np.linalg.det(affine[:3, :3]))) > 0
+    if not np.isfinite(affine).all() or not float(np.abs(np.linalg.det(affine[:3, :3]))) > 0:
+        return False
+    with np.errstate(all="ignore"):  # of sizes near the limits of what a float can hold
+        return bool((voxel_sizes(affine) > 0).all() and np.isfinite(io_orientation(affine)).all())
 
 
 def spacing_zyx(affine: np.ndarray) -> tuple[float, float, float]:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
+from data_preprocessing.common.defaults import HIGHEST_LABEL
+
 if TYPE_CHECKING:
     from data_preprocessing.planning.plan import Plan
 
@@ -19,6 +21,8 @@ def distinct_labels(values: tuple[int, ...]) -> tuple[int, ...]:
     """Returns label numbers, which must begin with 0, the background, and be distinct and not negative."""
     if not values or values[0] != 0:
         raise ValueError(f"{list(values)} must begin with 0, the background")
+    if max(values) > HIGHEST_LABEL:
+        raise ValueError(f"{max(values)} is over {HIGHEST_LABEL}, the highest label number")
     if min(values) < 0 or len(set(values)) < len(values):
         raise ValueError(f"{list(values)} must not be negative, and each number must be there once")
     return values
@@ -45,6 +49,9 @@ def check_plan(plan: "Plan") -> None:
 def _check_regions(plan: "Plan") -> None:
     refuse_repeats("regions: name", [region.name for region in plan.regions])
     refuse_repeats("regions: value", [region.value for region in plan.regions])
+    highest = max((region.value for region in plan.regions), default=0)
+    if highest > HIGHEST_LABEL:
+        raise ValueError(f"regions: value: {highest} is over {HIGHEST_LABEL}, the highest label number")
     for region in plan.regions:
         unknown = [index for index in region.classes if index >= len(plan.classes)]
         if unknown:

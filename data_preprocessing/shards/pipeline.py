@@ -27,6 +27,7 @@ from data_preprocessing.shards.format import (
     write_case,
 )
 from data_preprocessing.shards.prepare import (
+    check_prepared_size,
     crop_and_normalize,
     estimate_memory,
     place,
@@ -128,6 +129,7 @@ def preprocess_case(
     if finished is not None:
         return finished
     volume, classes = read_training_case(case, dataset, trust_grid)
+    check_prepared_size(case.images[0], volume, plan)
     placement = place(volume, plan)
     affine = volume.source.affine.tolist()
     normalized = crop_and_normalize(volume, placement, plan)

@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from data_preprocessing.dataset.dataset import Case
 from data_preprocessing.dataset.memory import BYTES_PER_VOXEL, PROCESS_BYTES
+from data_preprocessing.images.checks.finding import Row, unusable
 from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.limits import max_voxels
 from data_preprocessing.images.orientation import is_usable, spacing_zyx
 from data_preprocessing.images.volume_io import Volume
 from data_preprocessing.planning.plan import Plan
@@ -15,6 +18,7 @@ from data_preprocessing.transforms.crop import Box, bounding_box, crop, nonzero_
 from data_preprocessing.transforms.normalize import normalize
 from data_preprocessing.transforms.resample import resample_image, resample_label, resampled_shape
 
+MOST_COUNTED = 2.0**60  # voxels, of a header that is far off
 COPIES = 4  # the peak of a case, in float32 volumes of the larger of its two sizes: docs/preprocessing.md
 
 
@@ -98,7 +102,19 @@ def estimate_memory(case: Case, plan: Plan) -> int:
         spacing = _in_network_order(spacing_zyx(affine), plan)
         growth = math.prod(before / after for before, after in zip(spacing, _target(spacing, plan), strict=True))
         voxels += math.prod(header.get_data_shape()) * max(1.0, growth)
-    return PROCESS_BYTES + int(voxels * BYTES_PER_VOXEL * COPIES)
+    return PROCESS_BYTES + int(min(voxels, MOST_COUNTED) * BYTES_PER_VOXEL * COPIES)
+
+
+def check_prepared_size(path: Path, volume: Volume, plan: Plan) -> None:
+    """Raises Unusable where the volume, read from `path`, would have too many voxels at the spacing of the network."""
+    spacing = _in_network_order(volume.spacing, plan)
+    voxels = volume.array.size * math.prod(
+        before / after for before, after in zip(spacing, _target(spacing, plan), strict=True)
+    )
+    if voxels > max_voxels():
+        sizes = " x ".join(f"{size:g}" for size in volume.spacing)
+        problem = f"its voxels measure {sizes} mm: at the network's spacing there would be {voxels:.2g} of them"
+        raise unusable(path, Row.MEMORY, problem, "correct the spacing in its header, or raise --max-voxels")
 
 
 def _target(spacing: tuple[float, float, float], plan: Plan) -> tuple[float, ...]:

@@ -1,13 +1,14 @@
 """The parser of the commands, with the options that several of them share."""
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_preprocessing.common.defaults import FOLDS
+from data_preprocessing.common.defaults import FOLDS, MAX_VOXELS, MAX_VOXELS_VARIABLE
+from data_preprocessing.common.machine import available_cores
 from data_preprocessing.common.script import LineParser, user_path
 from nnunet_tf.commands.types import fold, folds, positive_float, positive_int
-from nnunet_tf.runtime.stopping import available_cores
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -28,7 +29,10 @@ class CommandParser(LineParser):
     def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Returns the options of a command line, that of the process where `words` is None."""
         self._words = words
-        return self.parse_args(words)
+        options = self.parse_args(words)
+        if "max_voxels" in options:
+            os.environ[MAX_VOXELS_VARIABLE] = str(options.max_voxels)
+        return options
 
     def given(self) -> set[str]:
         """Returns the names of the options that stand on the command line, such as "n_jobs"."""
@@ -78,7 +82,10 @@ class CommandParser(LineParser):
         )
 
     def add_backend(self) -> None:
-        """Adds `--backend` and `--scheduler`, which `check_backend` looks at."""
+        """Adds `--backend` and `--scheduler`, which `check_backend` looks at, and `--max-voxels`, read by `parse`."""
+        self.add_argument(
+            "--max-voxels", type=positive_int, default=MAX_VOXELS, metavar="N", help="refuse larger volumes, by header"
+        )
         self.add_argument(
             "--backend",
             choices=("processes", "dask"),

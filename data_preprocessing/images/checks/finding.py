@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import printable
 
 Level = Literal["error", "warning"]
+
+LONGEST = 600  # signs of a problem
 
 
 class Row(IntEnum):
@@ -124,4 +127,4 @@ def _badness(finding: Finding) -> tuple[bool, bool, Row, str, str, str, str]:
 
 def _one_line(text: str) -> str:
     """Libraries explain themselves in several."""
-    return " ".join(text.split())
+    return printable(" ".join(text.split()), LONGEST)

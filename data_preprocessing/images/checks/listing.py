@@ -7,6 +7,8 @@ from pathlib import Path
 from data_preprocessing.common.text import counted
 from data_preprocessing.images.checks.finding import Finding, Row, error, warning
 
+LONGEST_NAME = 200  # bytes: file systems take 255, and names of temporary files are longer
+
 
 def check_there(path: Path) -> list[Finding]:
     """A file, or folder of a DICOM series, that is listed but not there."""
@@ -36,6 +38,12 @@ def _problems(name: str) -> list[str]:
     """What is wrong with the name of a case."""
     if name in ("", ".", ".."):
         return ["empty" if not name else "that of a folder"]
+    if name.startswith(".") or "/" in name:
+        return ["that of a hidden file" if name.startswith(".") else "a path"]
+    if not name.replace(" ", "").isprintable():
+        return ["with control signs, or others that cannot be printed"]
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        return [f"longer than {LONGEST_NAME} bytes"]
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:  # bytes of another encoding

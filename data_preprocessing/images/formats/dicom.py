@@ -1,6 +1,5 @@
 """A DICOM series: the slices in the files of one folder, through pydicom."""
 
-import math
 import os
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,7 +18,8 @@ from data_preprocessing.images.formats.dicom_series import (
     without_localizers,
 )
 from data_preprocessing.images.formats.dicom_slices import CONVERT_SERIES, Slice
-from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, check_memory, no_voxels
+from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, no_voxels
+from data_preprocessing.images.limits import check_size
 
 __all__ = [
     "SUFFIX",
@@ -50,7 +50,7 @@ def read(folder: Path, as_label: bool) -> Stored:
     """
     series = find_series(folder)
     slices = sorted_slices(folder, series.slices)
-    check_memory(folder, len(slices) * math.prod(slices[0].shape) * result_type(slices).itemsize)
+    check_size(folder, (len(slices), *slices[0].shape), result_type(slices).itemsize)
     findings = (*series.findings, *_tilt(slices))
     return Stored(read_voxels(slices).T, affine_of(slices), findings=findings, modality=series.modality)
 

@@ -15,6 +15,7 @@ from pydicom.valuerep import STANDARD_VR
 
 from data_preprocessing.images.checks.file_format import COPY_AGAIN
 from data_preprocessing.images.checks.finding import Row, Unusable, unusable
+from data_preprocessing.images.formats.dicom_stream import open_dicom
 
 MAGIC, MAGIC_OFFSET = b"DICM", 128
 IMAGE_KINDS = ("Image Storage", "Parametric Map Storage")  # in the names of SOP classes of images
@@ -47,8 +48,9 @@ class Header:
     @property
     def kind(self) -> str:
         """Name of the kind of object, such as CT Image Storage; empty where the file does not tell."""
-        meta = self.dataset.file_meta.get("MediaStorageSOPClassUID")
-        return UID(str(self.dataset.get("SOPClassUID") or meta or "")).name
+        with warnings.catch_warnings(action="ignore"):  # pydicom's, about characters
+            meta = self.dataset.file_meta.get("MediaStorageSOPClassUID")
+            return UID(str(self.dataset.get("SOPClassUID") or meta or "")).name
 
     @property
     def is_image(self) -> bool:
@@ -104,10 +106,10 @@ def read_header(path: Path) -> Header | None:
     Raises Unusable for a damaged one.
     """
     try:
-        with open(path, "rb") as stream, warnings.catch_warnings(action="ignore"):
-            if not _begins_like_dicom(stream.read(MAGIC_OFFSET + len(MAGIC))):
+        with open(path, "rb") as start:
+            if not _begins_like_dicom(start.read(MAGIC_OFFSET + len(MAGIC))):
                 return None
-            stream.seek(0)
+        with warnings.catch_warnings(action="ignore"), open_dicom(path) as stream:
             found: list[int] = []
 
             def at_pixels(tag: int, kind: str | None, length: int) -> bool:

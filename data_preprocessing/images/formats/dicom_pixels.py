@@ -33,6 +33,7 @@ from pydicom.uid import (
 from data_preprocessing.images.checks.finding import Row, Unusable, unusable
 from data_preprocessing.images.formats.dicom_file import INVALID, damaged
 from data_preprocessing.images.formats.dicom_slices import EXPORT_AGAIN, PixelFormat, Slice
+from data_preprocessing.images.formats.dicom_stream import open_dicom
 
 DECOMPRESS = "decompress it with gdcmconv --raw"
 END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000 alike
@@ -104,8 +105,8 @@ class _FilePixels:
     def __init__(self, first: Slice) -> None:
         self.path = first.path
         try:
-            with warnings.catch_warnings(action="ignore"):
-                self.dataset: FileDataset = dcmread(self.path, force=True)
+            with warnings.catch_warnings(action="ignore"), open_dicom(self.path) as stream:
+                self.dataset: FileDataset = dcmread(stream, force=True)
                 self.syntax = _transfer_syntax(self.dataset)
                 if self.syntax not in (*PLAIN, *DECODERS, RLELossless):
                     problem = f"its pixels are encoded as {self.syntax.name}, which is not read"

@@ -1,6 +1,7 @@
 """MGZ and MGH, FreeSurfer's volumes, through nibabel."""
 
 import math
+import struct
 import zlib
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from nibabel.wrapstruct import WrapStructError
 from data_preprocessing.images.checks.file_format import CONVERT_AGAIN, check_length
 from data_preprocessing.images.checks.finding import Row, refuse, unusable
 from data_preprocessing.images.formats.stored import Stored, no_voxels, one_number_a_voxel
-from data_preprocessing.images.nifti_file import undamaged
+from data_preprocessing.images.nifti_file import read_content
 
-TYPE_OFFSET = 20  # bytes before the number of the voxels' type
+HEADER_BYTES = 284
+FOOTER_BYTES = 2**16  # how it was acquired, after the voxels
 VERSION = b"\x00\x00\x00\x01"  # the first four bytes of every such file
 INVALID = (
     MGHError, ImageFileError, HeaderDataError, WrapStructError, ValueError, KeyError, TypeError, OverflowError, OSError,
@@ -28,13 +30,8 @@ INVALID = (
 
 def read(path: Path, as_label: bool) -> Stored:
     """Returns the voxels and the affine that the header gives; raises Unusable for a damaged file."""
-    content = undamaged(path, path.read_bytes(), compressed_suffix=".mgz", plain_suffix=".mgh")
+    content = read_content(path, ".mgz", ".mgh", _is_mgh, HEADER_BYTES, _stated_length)
     try:
-        if not content.startswith(VERSION):
-            raise ValueError("another version number than 1")
-        code = int.from_bytes(content[TYPE_OFFSET : TYPE_OFFSET + 4], "big")
-        if code not in data_type_codes.code:
-            raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
         with np.errstate(all="ignore"):  # a header can hold any number
             image = MGHImage.from_bytes(content)
         header: MGHHeader = image.header
@@ -45,6 +42,23 @@ def read(path: Path, as_label: bool) -> Stored:
     except INVALID as error:
         raise _invalid(path, error) from None
     return Stored(one_number_a_voxel(path, voxels), np.array(image.affine, np.float64), header)
+
+
+def _is_mgh(content: bytes) -> bool:
+    return content.startswith(VERSION)
+
+
+def _stated_length(path: Path, start: bytes) -> tuple[tuple[int, ...], int, int]:
+    """What `read_content` needs; after the voxels there are a few numbers more."""
+    if not _is_mgh(start):
+        raise _invalid(path, ValueError("another version number than 1"))
+    *shape, code = struct.unpack_from(">5i", start, len(VERSION))
+    if code not in data_type_codes.code:
+        raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
+    if min(shape) < 1:
+        raise _invalid(path, ValueError(f"shape {tuple(shape)}"))
+    itemsize = data_type_codes.numpy_dtype[code].itemsize
+    return tuple(shape), itemsize, HEADER_BYTES + math.prod(shape) * itemsize + FOOTER_BYTES
 
 
 def look(path: Path) -> Stored:

@@ -20,7 +20,8 @@ from data_preprocessing.common.errors import UserError
 from data_preprocessing.images.checks.file_format import COPY_AGAIN
 from data_preprocessing.images.checks.finding import Row, unusable
 from data_preprocessing.images.formats.picture_header import COLOURS, KINDS, PictureHeader, parse
-from data_preprocessing.images.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
+from data_preprocessing.images.formats.stored import PictureGrid, Stored, no_voxels
+from data_preprocessing.images.limits import check_size, out_of_memory
 from data_preprocessing.images.nifti_file import NiftiImage
 
 MOST_BEFORE_FRAME = 2**22  # bytes of a JPEG's metadata before its size
@@ -39,7 +40,7 @@ def read(path: Path, as_label: bool) -> Stored:
     """
     content = path.read_bytes()
     header = parse(path, content)
-    check_memory(path, header.width * header.height * header.samples * header.dtype.itemsize)
+    _check_size(path, header, len(content))
     with _decoding(path):
         if header.bits > 8 and (header.samples > 1 or header.kind == "JPEG"):
             pixels = _deep_pixels(path, header, content)
@@ -79,6 +80,14 @@ def check_highest(highest: int, kind: str, dtype: type) -> None:
     limit = np.iinfo(dtype).max
     if highest > limit:
         raise UserError(f"a {kind} file holds numbers up to {limit}, and there is label {highest}; convert the images")
+
+
+def _check_size(path: Path, header: PictureHeader, length: int) -> None:
+    """A PNG's pixels are deflated, and of less than 8 bits each at times."""
+    shape = (header.width, header.height, header.samples)
+    if header.kind == "PNG":
+        check_size(path, (header.width * header.bits // 8, *shape[1:]), 1, length)
+    check_size(path, shape, header.dtype.itemsize)
 
 
 @contextmanager

@@ -1,21 +1,18 @@
 """Read the voxels that a text header describes (MetaImage, NRRD): raw, compressed or text, in one file or several."""
 
-import bz2
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from data_preprocessing.images.checks.file_format import COPY_AGAIN, check_length
+from data_preprocessing.images.checks.file_format import check_length
 from data_preprocessing.images.checks.finding import Row, refuse, unusable
-from data_preprocessing.images.formats.stored import check_memory
+from data_preprocessing.images.inflate import decompressed
+from data_preprocessing.images.limits import check_size
 
-BLOCK = 2**18  # bytes read, and decompressed, at once
-ANY_ZLIB = 47  # zlib's number for gzip or zlib, as the data begins
-GZIP_MAGIC = b"\x1f\x8b"
 LEVEL = 6
 CORRECT_HEADER = "correct its header, or convert it again from its source"
 
@@ -45,7 +42,8 @@ def read_voxels(header: Path, files: Sequence[DataFile], shape: tuple[int, ...],
     """
     count = int(np.prod(shape, dtype=object))
     size = count * dtype.itemsize
-    check_memory(header, size)
+    deflated = [file.path for file in files if file.encoding == "zlib"]
+    check_size(header, shape, dtype.itemsize, _bytes_on_disk(deflated) if len(deflated) == len(files) else None)
     if size % len(files):
         problem = f"{len(files)} files cannot hold {size} bytes in equal parts"
         raise unusable(header, Row.SHORTER_THAN_ITS_HEADER_SAYS, problem, CORRECT_HEADER)
@@ -64,6 +62,10 @@ def read_voxels(header: Path, files: Sequence[DataFile], shape: tuple[int, ...],
     if not voxels.dtype.isnative:
         voxels = voxels.byteswap(inplace=True).view(voxels.dtype.newbyteorder("="))
     return voxels.reshape(shape, order="F")
+
+
+def _bytes_on_disk(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in set(paths) if "\0" not in str(path) and path.is_file())
 
 
 def compress(voxels: np.ndarray, gzip: bool) -> bytes:
@@ -92,7 +94,7 @@ def _fill(target: np.ndarray, file: DataFile, slice_bytes: int) -> None:
             _check_excess(path, length, size, slice_bytes)
             stream.readinto(target.view(np.uint8).data)
             return
-        blocks = _decompressed(path, stream, file.encoding)
+        blocks = decompressed(path, stream, file.encoding)
         length = _collect(target.view(np.uint8), blocks, file.inner_offset, size + slice_bytes)
     refuse(path, *check_length(length, size))
     _check_excess(path, length, size, slice_bytes)
@@ -109,35 +111,6 @@ def _collect(target: np.ndarray, blocks: Iterator[bytes], skip: int, most: int) 
         if length >= most:
             break
     return length
-
-
-def _decompressed(path: Path, stream: IO[bytes], encoding: Encoding) -> Iterator[bytes]:
-    """Yields decompressed blocks to the end of the last member, where the checksum is compared."""
-    content, ended = stream.read(BLOCK), False
-    decompressor = _decompressor(encoding)
-    try:
-        while True:
-            yield decompressor.decompress(content, BLOCK)
-            if decompressor.eof:
-                content, ended = decompressor.unused_data or stream.read(BLOCK), True
-                if not content.startswith(GZIP_MAGIC if encoding == "zlib" else b"BZh"):
-                    return
-                decompressor, ended = _decompressor(encoding), False
-                continue
-            content = getattr(decompressor, "unconsumed_tail", b"")
-            if not content and getattr(decompressor, "needs_input", True):
-                content = stream.read(BLOCK)
-                if not content:
-                    break
-    except (zlib.error, OSError) as error:
-        raise unusable(path, Row.GZIP_DAMAGED, f"truncated or damaged ({error})", COPY_AGAIN) from None
-    if not ended:
-        problem = "truncated or damaged (compressed data without an end)"
-        raise unusable(path, Row.GZIP_TRUNCATED, problem, COPY_AGAIN)
-
-
-def _decompressor(encoding: Encoding) -> Any:  # noqa: ANN401
-    return bz2.BZ2Decompressor() if encoding == "bzip2" else zlib.decompressobj(wbits=ANY_ZLIB)
 
 
 def _from_text(path: Path, text: bytes, encoding: Encoding, target: np.ndarray) -> np.ndarray:

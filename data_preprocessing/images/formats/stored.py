@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from data_preprocessing.images.checks.finding import Finding, Row, Unusable, unusable
+from data_preprocessing.images.checks.finding import Finding, Row, unusable
 
 CONVERT = "convert it to NIfTI, or to one of the formats of docs/formats.md"
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -50,16 +49,3 @@ def one_number_a_voxel(path: Path, voxels: np.ndarray) -> np.ndarray:
     if voxels.dtype.kind not in "iuf":
         raise unusable(path, Row.VOXEL_TYPE, f"{voxels.dtype} voxels", "convert it to one number a voxel")
     return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
-
-
-def check_memory(path: Path, size: int) -> None:
-    """Raises Unusable where `size` bytes are more than there are."""
-    free = psutil.virtual_memory().available
-    if size > free:
-        problem = f"takes {size / 2**30:.1f} GiB of memory, and {free / 2**30:.1f} GiB are free"
-        raise unusable(path, Row.MEMORY, problem, "cut it into parts, or use a machine with more memory")
-
-
-def out_of_memory(path: Path) -> Unusable:
-    """Returns the exception for a file whose header asks for more memory than the system gives."""
-    return unusable(path, Row.MEMORY, "takes more memory than there is", "check its size, or cut it into parts")

@@ -5,7 +5,6 @@ file; pages of which nothing is said are slices. The spacing may stand beside it
 """
 
 import logging
-import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from data_preprocessing.images.checks.finding import Row, unusable
 from data_preprocessing.images.formats.picture_header import check_kind
 from data_preprocessing.images.formats.pictures import check_highest
 from data_preprocessing.images.formats.sidecar import read_spacing
-from data_preprocessing.images.formats.stored import PictureGrid, Stored, check_memory, no_voxels, out_of_memory
+from data_preprocessing.images.formats.stored import PictureGrid, Stored, no_voxels
 from data_preprocessing.images.formats.tiff_axes import Layout, find_layout
 from data_preprocessing.images.formats.tiff_pages import (
     PALETTE,
@@ -33,6 +32,7 @@ from data_preprocessing.images.formats.tiff_pages import (
     decode,
     dtype_of,
 )
+from data_preprocessing.images.limits import check_size, out_of_memory
 from data_preprocessing.images.nifti_file import NiftiImage
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def read(path: Path, as_label: bool) -> Stored:
     """
     with _opened(path, as_label) as tiff:
         page = tiff.pages[0]
-        check_memory(path, math.prod(tiff.shape) * tiff.dtype.itemsize)
+        check_size(path, tiff.shape, tiff.dtype.itemsize)
         if tiff.layout.contiguous is not None:
             planes = _contiguous(path, tiff)
         else:

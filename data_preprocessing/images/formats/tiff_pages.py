@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from data_preprocessing.common.errors import UserError
 from data_preprocessing.images.checks.file_format import COPY_AGAIN
 from data_preprocessing.images.checks.finding import Row, unusable
 
@@ -44,7 +45,9 @@ def count_pages(path: Path) -> int:
                 (offset,) = struct.unpack(order + offset_form, stream.read(struct.calcsize(offset_form)))
                 if offset >= size:
                     raise _damaged(path, f"page {len(seen) + 1} would begin at byte {offset} of {size}")
-        except (struct.error, OverflowError, OSError):
+        except (struct.error, OverflowError, ValueError, OSError) as error:
+            if isinstance(error, UserError):
+                raise
             raise _damaged(path, f"page {max(len(seen), 1)} is cut off") from None
     return len(seen)
 

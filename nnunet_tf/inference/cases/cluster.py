@@ -10,7 +10,6 @@ from data_preprocessing.common.errors import UserError
 from data_preprocessing.dataset.dataset import Case
 from data_preprocessing.images.checks.finding import Finding
 from data_preprocessing.jobs.backend import Backend
-from data_preprocessing.jobs.free_memory import free_memory
 from data_preprocessing.jobs.process_pool import Job, Outcome
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import FoldName
@@ -18,7 +17,7 @@ from nnunet_tf.inference.cases.local import Warnings, compute, too_little_memory
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.models.folder import Checkpoint
 from nnunet_tf.inference.predictor import Predictor
-from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan
+from nnunet_tf.inference.volume.inputs import memory_needed, read_case
 from nnunet_tf.inference.windows.sliding_window import BlendMode
 from nnunet_tf.runtime.device import Device
 from nnunet_tf.runtime.progress import track
@@ -78,12 +77,11 @@ def predict_case(options: PredictorOptions, plans: Sequence[Plan], case: Case, o
     """
     with _one_at_a_time:
         try:
-            findings = memory_findings(case, plans, free_memory())
-            volume = read_scan(case, plans)
+            volume = read_case(case, plans)
             outputs.write(case, compute(_loaded(options), case, volume, outputs), volume.source)
         except MemoryError:
             raise UserError(too_little_memory(case)) from None
-    return [*findings, *volume.findings]
+    return list(volume.findings)
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from data_preprocessing.jobs.free_memory import free_memory
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
-from nnunet_tf.inference.volume.inputs import memory_findings, memory_needed, read_scan, sentence
+from nnunet_tf.inference.volume.inputs import memory_needed, read_case, sentence
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.runtime.stopping import raise_if_stopped
 
@@ -52,7 +52,7 @@ class ReadingAhead:
         self.reading: Future[Volume] | None = None
 
     def take(self) -> Volume:
-        """Returns the image of the next case; raises what `read_scan` does of it, and goes on to the one after."""
+        """Returns the image of the next case; raises what `read_case` does of it, and goes on to the one after."""
         current = self.reading or self._read()
         self.reading = None
         try:
@@ -62,7 +62,7 @@ class ReadingAhead:
                 self.reading = self._read()
 
     def _read(self) -> Future[Volume]:
-        return self.pool.submit(read_scan, self.left.popleft(), self.plans)
+        return self.pool.submit(read_case, self.left.popleft(), self.plans)
 
 
 def compute(
@@ -107,7 +107,6 @@ def predict_cases(predictor: Predictor, cases: Sequence[Case], outputs: Outputs)
                 note = f"{case.name}, window {done}/{total}"
                 tracker.update(index + done / (total + 1), failed=len(failures), note=note)
 
-            warnings.tell(memory_findings(case, predictor.plans, free_memory()))
             volume = ahead.take()
             warnings.tell(volume.findings)
             return compute(predictor, case, volume, outputs, windows), volume.source

@@ -20,11 +20,12 @@ from data_preprocessing.images.checks.voxels import (
     measure,
 )
 from data_preprocessing.images.formats.registry import is_picture
-from data_preprocessing.images.image_file import read_header
+from data_preprocessing.images.image_file import read_header, reading
 from data_preprocessing.images.nifti_file import NiftiImage, spatial_shape
 from data_preprocessing.images.volume_io import Volume, read_image, volume_of
+from data_preprocessing.jobs.free_memory import free_memory
 from data_preprocessing.planning.plan import Plan
-from data_preprocessing.shards.prepare import estimate_memory
+from data_preprocessing.shards.prepare import check_prepared_size, estimate_memory
 
 GIB = 2**30
 
@@ -63,6 +64,20 @@ def memory_findings(case: Case, plans: Sequence[Plan], free: int) -> list[Findin
     problem = f"takes about {needed / GIB:.1f} GiB of memory, and {free / GIB:.1f} GiB are free"
     remedy = "it is worked on in smaller slabs; end other programs should that not do"
     return [warning(Row.MEMORY, problem, remedy).at(case.images[0], case.name)]
+
+
+def read_case(case: Case, plans: Sequence[Plan]) -> Volume:
+    """Returns what `read_scan` does, the warning about memory among its findings.
+
+    All that is done with the files of a case before it is computed is done here: whatever goes wrong with them becomes
+    a UserError, by which this case fails and no other.
+    """
+    with reading(case.images[0]):
+        findings = memory_findings(case, plans, free_memory())
+        volume = read_scan(case, plans)
+        for plan in plans:
+            check_prepared_size(case.images[0], volume, plan)
+        return replace(volume, findings=(*findings, *volume.findings))
 
 
 def read_scan(case: Case, plans: Sequence[Plan]) -> Volume:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.machine import available_cores
 from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.start import run
 from nnunet_tf.commands.types import axes, axes_or_none, overlap, positive_float, positive_int
-from nnunet_tf.runtime.stopping import available_cores
 
 
 def fail(error):

@@ -167,7 +167,7 @@ def test_mgz_and_mgh_that_changed_names_are_refused(tmp_path):
         (".nrrd", b"encoding: raw", b"encoding: zrl", "its encoding is zrl"),
         (".nrrd", b"encoding: raw", b"encoding: raw\ndata file: a.raw", "a.raw"),
         (".nrrd", b"sizes: 20 21 22", b"sizes: 20 21 23", "truncated"),
-        (".nrrd", b"sizes: 20 21 22", b"sizes: 99999 99999 99999", "memory"),
+        (".nrrd", b"sizes: 20 21 22", b"sizes: 99999 99999 99999", "voxels"),
         (".mha", b"ElementDataFile = LOCAL", b"ElementDataFile = a.raw", "a.raw"),
         (".mha", b"BinaryData = True", b"BinaryData = False", "text"),
         (".mha", b"DimSize = 20 21 22", b"DimSize = 20 21 23", "truncated"),

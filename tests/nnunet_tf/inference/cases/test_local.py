@@ -1,5 +1,6 @@
 import dataclasses
 import gzip
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import nibabel as nib
@@ -13,6 +14,7 @@ from nnunet_tf.inference.cases import local as module
 from nnunet_tf.inference.cases.local import ReadingAhead, Warnings, predict_cases
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.predictor import Predictor
+from nnunet_tf.inference.volume.inputs import check_headers, read_scan
 from nnunet_tf.runtime import progress
 from tests.data_preprocessing.samples import RAS_SPACING, anatomy, save
 from tests.nnunet_tf.inference.samples import threshold_network, tiny_plan
@@ -47,6 +49,48 @@ def test_every_scan_gets_its_own_segmentation(predictor, cases, outputs):
     for number, case in enumerate(cases):
         labels = np.asarray(nib.load(outputs.segmentation(case)).dataobj)
         np.testing.assert_array_equal(labels, np.where(anatomy() + number > 30.5, 4, 0))
+
+
+HEADERS = {  # fields of the NIfTI header at these bytes
+    "quatern_b": (256, struct.pack("<3f", 1e30, -7, np.nan)),
+    "srow": (280, struct.pack("<4f", np.inf, 1e30, 0, np.nan)),
+    "srow tiny": (280, struct.pack("<4f", 1e-38, 0, 0, 0)),
+    "vox_offset": (108, struct.pack("<f", -np.inf)),
+    "dim[0]": (40, struct.pack("<h", -9)),
+    "dim": (40, struct.pack("<8h", 7, 32767, 32767, 32767, 32767, 1, 1, 1)),
+    "datatype": (70, struct.pack("<h", 1234)),
+    "both codes 0, pixdim": (76, struct.pack("<4f", 1, np.nan, -1, 0)),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_an_odd_header_fails_its_own_scan_alone(predictor, cases, outputs, name):
+    place, field = HEADERS[name]
+    for case in cases[1:3]:  # one is the first to be read ahead
+        content = bytearray(gzip.decompress(case.images[0].read_bytes()))
+        content[place : place + len(field)] = field
+        if "quatern" in name or "codes" in name:
+            content[254:256] = bytes(2)  # sform_code
+        case.images[0].write_bytes(gzip.compress(content))
+    check_headers(cases, PLAN)
+    failures = predict_cases(predictor, cases, outputs)
+    failed = {case for case in cases if any(str(case.images[0]) in failure for failure in failures)}
+    assert failed <= set(cases[1:3])
+    assert len(failures) == len(failed)
+    assert written(outputs) == [f"{case.name}.nii.gz" for case in cases if case not in failed]
+
+
+def test_a_bug_of_a_reader_fails_its_scan_alone(predictor, cases, outputs, monkeypatch):
+    def read(case, plans):
+        if case == cases[1]:
+            raise ZeroDivisionError("a bug")
+        return read_scan(case, plans)
+
+    monkeypatch.setattr("nnunet_tf.inference.volume.inputs.read_scan", read)
+    (failure,) = predict_cases(predictor, cases, outputs)
+    assert str(cases[1].images[0]) in failure
+    assert "ZeroDivisionError" in failure
+    assert len(written(outputs)) == 3
 
 
 def test_scans_that_fail_are_told_of_and_keep_nobody_waiting(predictor, cases, outputs, monkeypatch, capsys):
@@ -125,7 +169,7 @@ def test_a_warning_about_many_files_is_said_once_and_counted():
 def test_one_scan_is_read_ahead_and_none_where_memory_is_short(cases, monkeypatch, free, ahead):
     read = []
     monkeypatch.setattr(module, "free_memory", lambda: free)
-    monkeypatch.setattr(module, "read_scan", lambda case, plans: read.append(case.name) or case.name)
+    monkeypatch.setattr(module, "read_case", lambda case, plans: read.append(case.name) or case.name)
     with ThreadPoolExecutor(1) as pool:
         reading = ReadingAhead(cases, [PLAN], pool)
         for taken, case in enumerate(cases, start=1):
