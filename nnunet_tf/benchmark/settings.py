@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.common.task import Dimensions, Strict
-from nnunet_tf.choices import Augmentation
-from nnunet_tf.commands.options.benchmark import DataSource, Mode
+from nnunet_tf.choices import Augmentation, BenchmarkMode, DataSource
 from nnunet_tf.networks.settings import NetworkSettings
 
 
@@ -16,7 +15,7 @@ class BenchmarkSettings(Strict):
     `augmentation` is null where the data are synthetic.
     """
 
-    mode: Mode
+    mode: BenchmarkMode
     dim: Dimensions
     task: str
     device: Literal["cpu", "gpu"]

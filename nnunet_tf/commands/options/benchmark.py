@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Literal, get_args
 
 from data_preprocessing.common.script import user_path
-from nnunet_tf.choices import Augmentation
+from nnunet_tf.choices import Augmentation, BenchmarkMode, DataSource
 from nnunet_tf.commands.options.network import add_network_options, network_settings
 from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.types import positive_int, whole_number
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from nnunet_tf.benchmark.settings import BenchmarkSettings
     from nnunet_tf.runtime.device import Runtime
 
-Mode = Literal["train", "predict"]
-DataSource = Literal["synthetic", "shards"]
 
 # Channels and classes of task 01, of which NVIDIA's tables are.
 CHANNELS = 4
@@ -33,7 +31,12 @@ def add_benchmark_options(parser: CommandParser) -> None:
 
 def _add_subject(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--mode", choices=get_args(Mode), default="train", help="a training step, or the forward pass of prediction")
+    add(
+        "--mode",
+        choices=get_args(BenchmarkMode),
+        default="train",
+        help="a training step, or the forward pass of prediction",
+    )
     add("--gpus", type=positive_int, default=1, help="workers; with --device cpu, processes on the CPU")
     add("--batch-size", type=positive_int, help="patches a step and worker; else the config says")
     add("--xla", action="store_true", help="compile the network with XLA; on a GPU only")
