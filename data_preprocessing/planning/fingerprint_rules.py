@@ -7,13 +7,13 @@ import numpy as np
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.task import CTIntensities, NormalizationName
+from data_preprocessing.images.checks.voxels import is_ct
 from data_preprocessing.planning.fingerprint import Fingerprint
 from data_preprocessing.transforms.resample import ANISOTROPY, resampled_shape
 
 MASK_SHARE = 0.75  # below it, so much of a scan is empty that its zeros would decide mean and deviation
 FINE_PERCENTILE = 10
 NAMED_NORMALIZATIONS: dict[str, NormalizationName] = {
-    "ct": "ct",
     "nonorm": "none",
     "rescale_to_0_1": "rescale_0_1",
     "rgb_to_0_1": "rgb",
@@ -80,9 +80,10 @@ def needs_nonzero_mask(fingerprint: Fingerprint) -> bool:
 def normalization_name(channel: str) -> NormalizationName:
     """Returns how a channel is normalised where the config does not say: by its modality, or by nnU-Net v2's keywords.
 
-    CT by the data set's statistics, all else by z-score. Source: nnU-Net v2, `map_channel_name_to_normalization`.
+    CT, by whatever usual name (`is_ct`), by the data set's statistics, all else by z-score. Source: nnU-Net v2,
+    `map_channel_name_to_normalization`, which knows "CT" alone.
     """
-    return NAMED_NORMALIZATIONS.get(channel.strip().lower(), "z_score")
+    return "ct" if is_ct(channel) else NAMED_NORMALIZATIONS.get(channel.strip().lower(), "z_score")
 
 
 def ct_intensities(fingerprint: Fingerprint, channel: int) -> CTIntensities:
