@@ -5,15 +5,16 @@ from collections import Counter
 from dataclasses import dataclass
 from glob import escape
 from os.path import commonpath
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from data_preprocessing.common.defaults import HIGHEST_LABEL
 from data_preprocessing.common.task import StatedRegion, StatedRegions
+from data_preprocessing.dataset.entries import TrainingFiles, how_to_make, named_numbers, training_entries
 from data_preprocessing.dataset.label_values import values_in_files
-from data_preprocessing.dataset.scan_names import ScanNames, split_suffix
+from data_preprocessing.dataset.scan_names import FIRST_CHANNEL, ScanNames, split_suffix
 from data_preprocessing.dataset.series_names import name_series
 from data_preprocessing.images.checks.finding import Row, refuse, unusable
 from data_preprocessing.images.checks.listing import check_names, check_there
@@ -75,7 +76,8 @@ def description_file(data: Path, name: str) -> Path:
 def read_channels(path: Path) -> tuple[str, ...]:
     """Returns the channel names in a dataset.json, in order; raises UserError where they are not understood."""
     content = read_json(path)
-    return tuple(_names(content, path, "modality" if "modality" in content else "channel_names").values())
+    key = "channel_names" if "channel_names" in content and "modality" not in content else "modality"
+    return tuple(named_numbers(content, path, key).values())
 
 
 def read_labels(path: Path) -> dict[int, str]:
@@ -85,12 +87,13 @@ def read_labels(path: Path) -> dict[int, str]:
     in the label files. Raises UserError when the file is missing, not understood, or lacks the background.
     """
     content = read_json(path)
-    labels = _names(content | {"labels": _single_numbers(content.get("labels"))}, path, "labels")
+    labels = named_numbers(content | {"labels": _single_numbers(content.get("labels"))}, path, "labels")
     if len(set(labels.values())) < len(labels):  # scores go by names
         name = next(name for name, times in Counter(labels.values()).items() if times > 1)
         raise unusable(path, Row.LISTING, f"labels has two numbers for {name}", "give each class its own name")
     if 0 not in labels or min(labels) < 0:
-        raise unusable(path, Row.LISTING, "labels must start with the background, number 0", "correct it")
+        problem = "labels must start with the background, number 0"
+        raise unusable(path, Row.LISTING, problem, 'add "0": "background" to it')
     in_files = values_in_files(path, content, labels)
     if max(in_files) > HIGHEST_LABEL:
         problem = f"labels has number {max(in_files)}, over {HIGHEST_LABEL}, the highest"
@@ -126,22 +129,24 @@ def read_regions(path: Path) -> dict[str, StatedRegion] | None:
 def list_cases(path: Path, channels: int) -> list[Case]:
     """Returns the training cases as a dataset.json lists them, but macOS's `._*` files; the files need not be there.
 
-    They are called as `ScanNames` has it. Raises UserError when there is none, or the list is not understood.
+    They are called by their `name`, else as `ScanNames` has it. An image with a name, or that is a list with one file
+    per channel, has these files and no others. Raises UserError when there is none, or the list is not understood.
     """
-    try:
-        entries = [(Path(entry["image"]), Path(entry["label"])) for entry in read_json(path)["training"]]
-    except (KeyError, TypeError):
-        problem = "training is not a list of image and label, as in the MSD"
-        raise unusable(path, Row.LISTING, problem, "correct it") from None
     names = ScanNames(channels)
-    cases = [
-        Case(*_scan(path.parent / image, names), path.parent / label)
-        for image, label in entries
-        if not image.name.startswith("._")
+    entries = [
+        entry
+        for entry in training_entries(path, read_json(path))
+        if not PurePath(entry.images[0]).name.startswith("._")
     ]
+    cases = [_case(path, entry, names) for entry in entries]
     if not cases:
         raise unusable(path, Row.LISTING, "lists no training case", "add them under training")
-    return name_series(cases, [Path(commonpath([case.images[0].absolute().parent for case in cases]))])
+    root = Path(commonpath([case.images[0].absolute().parent for case in cases]))
+    by_path = name_series(cases, [root])
+    return [
+        case if entry.name is not None else renamed
+        for entry, case, renamed in zip(entries, cases, by_path, strict=True)
+    ]
 
 
 def image_files(listed: Path) -> tuple[Path, ...]:
@@ -157,25 +162,12 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows begins it with a mark
         json.dumps(content, ensure_ascii=False).encode()  # ValueError where a name is no valid Unicode
     except FileNotFoundError:
-        raise unusable(path, Row.LISTING, "no such file", "a data set folder needs its dataset.json") from None
+        raise unusable(path, Row.LISTING, "no such file", how_to_make(path.parent)) from None
     except (OSError, ValueError, RecursionError) as error:
         raise unusable(path, Row.LISTING, f"not valid JSON ({error})", "correct it") from None
     if not isinstance(content, dict):
         raise unusable(path, Row.LISTING, "not an object with modality, labels and training", "correct it")
     return content
-
-
-def _names(content: dict[str, Any], path: Path, key: str) -> dict[int, str]:
-    """Number to name, in rising order, from MSD's `{"1": "liver"}` or nnU-Net v2's `{"liver": 1}`."""
-    try:
-        pairs = [(key, value) if key.isdecimal() else (value, key) for key, value in content[key].items()]
-        names = dict(sorted((int(number), str(name)) for number, name in pairs))
-    except (KeyError, AttributeError, TypeError, ValueError):
-        problem = f'{key} must map numbers to names, such as {{"0": "background"}}'
-        raise unusable(path, Row.LISTING, problem, "correct it") from None
-    if len(names) < len(pairs):
-        raise unusable(path, Row.LISTING, f"{key} has two names of one number", "correct it")
-    return names
 
 
 def _is_region(value: object) -> bool:
@@ -194,6 +186,16 @@ def _single_numbers(labels: object) -> object:
     }
     unnamed = sorted(united - {value for value in single.values() if isinstance(value, int)})
     return single | {f"label {number}": number for number in unnamed}
+
+
+def _case(path: Path, entry: TrainingFiles, names: ScanNames) -> Case:
+    images = tuple(path.parent / image for image in entry.images)
+    label = path.parent / entry.label
+    if entry.name is not None:
+        return Case(entry.name, images, label)
+    if len(images) > 1:
+        return Case(split_suffix(images[0])[0].removesuffix(FIRST_CHANNEL), images, label)
+    return Case(*_scan(images[0], names), label)
 
 
 def _scan(image: Path, names: ScanNames) -> tuple[str, tuple[Path, ...]]:

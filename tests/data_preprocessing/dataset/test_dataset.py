@@ -180,7 +180,7 @@ def test_a_malformed_part_is_named(folder, part, value, match):
 @pytest.mark.parametrize("part", ["modality", "labels", "training"])
 def test_a_missing_part_is_named(folder, part):
     write(folder, {key: value for key, value in MSD.items() if key != part})
-    with refused(folder / "dataset.json", "channel_names" if part == "modality" else part):
+    with refused(folder / "dataset.json", part):
         load(folder)
 
 
