@@ -19,6 +19,8 @@ from data_preprocessing.images.formats.dicom_stream import open_dicom
 
 MAGIC, MAGIC_OFFSET = b"DICM", 128
 IMAGE_KINDS = ("Image Storage", "Parametric Map Storage")  # in the names of SOP classes of images
+LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"  # Label Map Segmentation Storage, which pydicom does not know yet
+SEGMENTATION_KINDS = ("Segmentation Storage", "Label Map Segmentation Storage", LABEL_MAP)
 GROUPS_FIRST = (0x0002, 0x0008)  # of the first element of a file without preamble
 HIGHEST_ELEMENT_FIRST = 0x0100  # of group 8: character set, image type, times, SOP class
 LONGEST_FIRST = 1024  # bytes of that element
@@ -54,10 +56,17 @@ class Header:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is an image by its kind, or, where that is unknown, by what it holds."""
+        """Whether it is an image by its kind, or, where that is unknown, by what it holds; no segmentation is."""
+        if self.is_segmentation:
+            return False
         if self.kind[:1].isalpha():
             return any(name in self.kind for name in IMAGE_KINDS)
         return bool(self.pixel_tag and "Rows" in self.dataset)
+
+    @property
+    def is_segmentation(self) -> bool:
+        """Whether it holds segments that were drawn on an image."""
+        return self.kind in SEGMENTATION_KINDS
 
     @property
     def is_whole(self) -> bool:
