@@ -1,7 +1,7 @@
 """Makes what `tests/test_archive.py` reads: python -m tests.data.make_archive VERSION
 
-A package of a small trained model, a scan with the labels that it gave, and shards, in `tests/data/archive/VERSION`. Each
-version whose files users may have has one, made once by the program of that time, and never again.
+A package of a small trained model, a scan with the labels that it gave, and shards, in `tests/data/archive/VERSION`.
+Each version whose files users may have has one, made once by the program of that time, and never again.
 """
 
 import shutil
