@@ -14,10 +14,10 @@ NOTHING = "nothing to report"
 FILES_SHOWN = 5  # of those that share one problem
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[Finding], command: str = "") -> Table:
     """Returns a table of findings in the order given; neighbours that differ in nothing but their file share a line.
 
-    Without any finding its one line says so.
+    Without any finding its one line says so. Where not all files are shown, `command`, which lists them, stands below.
     """
     if not findings:
         table = Table(show_header=False)
@@ -32,6 +32,8 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         alike = list(group)
         style = "bold red" if alike[0].level == "error" else "yellow"
         table.add_row(Text(alike[0].level, style), Text(_places(alike)), Text(alike[0].problem), Text(alike[0].remedy))
+        if command and len(alike) > FILES_SHOWN:
+            table.caption = Text(f"all files: {command}")
     return table
 
 
@@ -73,4 +75,4 @@ def _count(findings: Sequence[Finding], level: str) -> int:
 def _places(findings: Sequence[Finding]) -> str:
     shown = [finding.file for finding in findings[:FILES_SHOWN]]
     rest = len(findings) - len(shown)
-    return "\n".join([*shown, *([f"and {rest} more, see --json"] if rest else [])])
+    return "\n".join([*shown, *([f"and {rest} more"] if rest else [])])

@@ -1,10 +1,20 @@
 """Checks a data set before any work is done on it: files, grids, labels, and whether its config fits."""
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
+from data_preprocessing.common.script import INSTALLED
 from data_preprocessing.common.text import counted
-from nnunet_tf.commands.options.source import add_source_options, data_folder, dataset_name, fill_in, load_fingerprint
+from nnunet_tf.commands.options.source import (
+    add_source_options,
+    data_folder,
+    dataset_name,
+    fill_in,
+    load_fingerprint,
+    names_folder,
+    source_words,
+)
 from nnunet_tf.commands.parser import CommandParser
 
 if TYPE_CHECKING:
@@ -22,7 +32,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     """Prints what is wrong with the data set; raises UserError where it cannot be used."""
     from nnunet_tf.runtime.backend import chosen_backend
 
-    fill_in(options, parser, needs_config=not options.from_nnunet)  # which may have no config yet
+    fill_in(options, parser, needs_config=not _lacks_config(options))
     check(options, dataset_name(options), chosen_backend(options), everything=True)
 
 
@@ -50,7 +60,7 @@ def check(options: argparse.Namespace, name: str, backend: "Backend", everything
             tracker.update,
             read=everything,
         )
-    if everything and not (options.from_nnunet or any(finding.level == "error" for finding in findings)):
+    if everything and not (_lacks_config(options) or any(finding.level == "error" for finding in findings)):
         findings = worst_first([*findings, *_check_config(options, backend)])
     errors = [finding for finding in findings if finding.level == "error"]
     if everything and options.json:
@@ -58,9 +68,15 @@ def check(options: argparse.Namespace, name: str, backend: "Backend", everything
     elif len(errors) == len(findings) == 1 and not everything:
         raise Unusable(errors[0])
     elif findings or everything:
-        wide_console(stderr=not everything).print(findings_table(findings))
+        command = shlex.join([INSTALLED, "verify", *source_words(options), "--json"])
+        wide_console(stderr=not everything).print(findings_table(findings, command))
     if errors:
         raise UserError(f"{name}: {counted(len(errors), 'error')}, see above; correct them")
+
+
+def _lacks_config(options: argparse.Namespace) -> bool:
+    """Whether the data set is named by its folder, and may have no config yet."""
+    return bool(options.from_nnunet) or names_folder(options)
 
 
 def _check_config(options: argparse.Namespace, backend: "Backend") -> "list[Finding]":

@@ -128,11 +128,17 @@ def _no_image(folder: Path, headers: Sequence[Header]) -> Exception:
     problem = f"holds no DICOM image, only {', '.join(kinds)}" if kinds else "holds no DICOM file"
     within = [path for path in series_folders(folder) if path != folder]
     remedy = f"name the folder of one series, such as {within[0]}" if within else "name the folder of one series"
+    others = [path.name for path in _candidates(folder)]
+    if not kinds and not within and others:  # a folder per patient
+        problem, remedy = f"a folder, and no DICOM series: it holds {_first(others)}", "name the image file in it"
     return unusable(folder, Row.DICOM_SERIES, problem, remedy)
 
 
 def _listed(images: Sequence[Header]) -> str:
-    names = [image.path.name for image in images]
+    return _first([image.path.name for image in images])
+
+
+def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return ", ".join(names[:NAMES_SHOWN]) + more
 

@@ -57,7 +57,23 @@ def dataset_name(options: argparse.Namespace) -> str:
     """Returns the name of the data set's folder."""
     from data_preprocessing.common.task import load_task
 
-    return options.from_nnunet.name if options.from_nnunet else load_task(options.task).dataset
+    if options.from_nnunet:
+        return options.from_nnunet.name
+    return options.task if names_folder(options) else load_task(options.task).dataset
+
+
+def names_folder(options: argparse.Namespace) -> bool:
+    """Returns whether `--task` is the folder of a data set, which may have no config yet, rather than a config."""
+    name = str(options.task)
+    return not name.isdecimal() and not user_path(name).is_file() and (options.data / name).is_dir()
+
+
+def source_words(options: argparse.Namespace) -> list[str]:
+    """Returns the options that name the same data set on another command line."""
+    if options.from_nnunet:
+        return ["--from-nnunet", str(options.from_nnunet)]
+    data = [] if options.data == Path("data") else ["--data", str(options.data)]
+    return ["--task", str(options.task), *data]
 
 
 def load_fingerprint(
