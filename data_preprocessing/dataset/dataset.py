@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from glob import escape
 from os.path import commonpath
 from pathlib import Path, PurePath
@@ -16,6 +17,7 @@ from data_preprocessing.dataset.entries import TrainingFiles, how_to_make, named
 from data_preprocessing.dataset.label_values import values_in_files
 from data_preprocessing.dataset.scan_names import FIRST_CHANNEL, ScanNames, split_suffix
 from data_preprocessing.dataset.series_names import name_series
+from data_preprocessing.dataset.splits import stated_groups
 from data_preprocessing.images.checks.finding import Row, refuse, unusable
 from data_preprocessing.images.checks.listing import check_names, check_there
 from data_preprocessing.images.formats.registry import case_name, files_of
@@ -39,13 +41,15 @@ class Case:
 @dataclass(frozen=True)
 class Dataset:
     """A Medical-Decathlon-style folder. `labels` maps the numbers in label files to class names, in rising order, the
-    background (0) first. `regions` are those that dataset.json declares; a network's are those of its config."""
+    background (0) first. `regions` are those that dataset.json declares; a network's are those of its config. `groups`
+    maps cases to their patient or site."""
 
     folder: Path
     channels: tuple[str, ...]
     labels: dict[int, str]
     training: tuple[Case, ...]
     regions: dict[str, StatedRegion] | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_dataset(data: Path, name: str) -> Dataset:
@@ -61,7 +65,8 @@ def load_dataset(data: Path, name: str) -> Dataset:
         for file in (*case.images, *([case.label] if case.label else [])):
             case_name(file)
             refuse(file, *check_there(file))
-    return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)), regions)
+    groups = stated_groups(path, read_json(path), {case.name for case in cases})
+    return Dataset(path.parent, channels, labels, tuple(sorted(cases, key=lambda case: case.name)), regions, groups)
 
 
 def description_file(data: Path, name: str) -> Path:

@@ -10,11 +10,11 @@ ENDS = 2**16  # bytes at the start and the end, which most different files of on
 
 
 def equal_files(files: Mapping[str, Path]) -> list[list[str]]:
-    """Returns the names of files with the same content, group by group, sorted; folders are passed over.
+    """Returns the names of files with the same content, group by group, sorted; folders and empty files are left out.
 
     A file is read whole only where another one has its size, beginning and end.
     """
-    groups: list[list[str]] = [[name for name, path in files.items() if path.is_file()]]
+    groups: list[list[str]] = [[name for name, path in files.items() if path.is_file() and _size(path)]]
     for key in (_size, _ends, checksum):
         groups = [part for group in groups for part in _parts(group, {name: key(files[name]) for name in group})]
     return sorted(sorted(group) for group in groups)

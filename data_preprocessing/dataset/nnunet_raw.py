@@ -6,7 +6,8 @@ from pydantic import BaseModel, Field
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import read_model
-from data_preprocessing.dataset.dataset import Case, Dataset, read_labels, read_regions
+from data_preprocessing.dataset.dataset import Case, Dataset, read_json, read_labels, read_regions
+from data_preprocessing.dataset.splits import stated_groups
 from data_preprocessing.images.checks.finding import refuse
 from data_preprocessing.images.checks.listing import check_names
 from data_preprocessing.images.formats.registry import SUFFIXES, is_image, is_picture
@@ -53,7 +54,8 @@ def load_nnunet_raw(folder: Path) -> Dataset:
         for name, files in sorted(_files_by_case(folder / "imagesTr", description.file_ending).items())
     )
     refuse(path, *check_names([case.name for case in cases]))
-    return Dataset(folder, channels, read_labels(path), cases, read_regions(path))
+    groups = stated_groups(path, read_json(path), {case.name for case in cases})
+    return Dataset(folder, channels, read_labels(path), cases, read_regions(path), groups)
 
 
 def _channels(description: RawDescription, path: Path) -> tuple[str, ...]:

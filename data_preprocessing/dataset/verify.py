@@ -17,12 +17,14 @@ from data_preprocessing.dataset.dataset import (
     read_json,
     read_labels,
 )
+from data_preprocessing.dataset.leakage import equal_files
 from data_preprocessing.dataset.memory import estimate_reading
 from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
 from data_preprocessing.dataset.open_dataset import is_nnunet_raw, open_dataset
+from data_preprocessing.dataset.splits import number_of_groups, stated_groups
 from data_preprocessing.dataset.verify_case import Expected, check_case
 from data_preprocessing.dataset.verify_reading import finding_of, read_and_check_case
-from data_preprocessing.images.checks.finding import Finding, Row, Unusable, error, worst_first
+from data_preprocessing.images.checks.finding import Finding, Row, Unusable, error, warning, worst_first
 from data_preprocessing.images.checks.listing import (
     check_classes,
     check_count,
@@ -69,13 +71,16 @@ def check_dataset(
         if there is None:
             return worst_first(findings)
         cases = there
-        findings += [finding.at(path) for finding in check_folds(len(cases), folds)]
     else:
         listed = _attempt(lambda path: list_cases(path, len(expected.channels) or 1), path, findings)
         if listed is None:
             return worst_first(findings)
         cases = listed
-        findings += [finding.at(path) for finding in _check_listing(path, cases, folds)]
+        findings += [finding.at(path) for finding in _check_listing(path, cases)]
+    findings += _check_equal_images(path, cases)
+    if folds:
+        grouped = _attempt(lambda path: _groups(path, cases), path, findings)
+        findings += [finding.at(path) for finding in check_folds(grouped or len(cases), folds)]
     once = list(dict.fromkeys(cases))
     numbers = []
     refused: list[Finding] = []
@@ -119,7 +124,28 @@ def _attempt(read: Callable[[Path], Part], path: Path, findings: list[Finding]) 
     return None
 
 
-def _check_listing(path: Path, cases: list[Case], folds: int) -> list[Finding]:
+def _groups(path: Path, cases: list[Case]) -> int:
+    """How many groups of cases there are to be divided into folds."""
+    names = {case.name for case in cases}
+    return number_of_groups(names, stated_groups(path, read_json(path), names))
+
+
+def _check_equal_images(path: Path, cases: list[Case]) -> list[Finding]:
+    """Cases with the same image, of which one may be trained on and another judged; not those of one group."""
+    images = {case.name: case.images[0] for case in cases}
+    try:
+        groups = stated_groups(path, read_json(path), images)
+    except UserError:
+        groups = {}
+    remedy = "keep one of them, or give both the same group under groups in dataset.json"
+    return [
+        warning(Row.LISTED_TWICE, f"{' and '.join(names)} are the same image", remedy).at(path)
+        for names in equal_files(images)
+        if len({groups.get(name, name) for name in names}) > 1
+    ]
+
+
+def _check_listing(path: Path, cases: list[Case]) -> list[Finding]:
     content = read_json(path)
     training = {file.resolve() for case in cases for file in case.images}
     return [
@@ -127,7 +153,6 @@ def _check_listing(path: Path, cases: list[Case], folds: int) -> list[Finding]:
         *check_names([case.name for case in dict.fromkeys(cases)]),
         *check_test_images(training, _test_images(path, content)),
         *check_count(content.get("numTraining"), [len(cases), len(content["training"])]),
-        *check_folds(len({case.name for case in cases}), folds),
     ]
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ValidationInfo, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, model_validator
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import FileRecord, file_record, kept_folder, read_model, write_array, write_model
 from data_preprocessing.common.task import TaskConfig
+from data_preprocessing.dataset.splits import StatedFold
 from data_preprocessing.images.formats.registry import is_picture
 from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan, write_plan
 from data_preprocessing.planning.plan_checks import refuse_repeats
@@ -73,6 +74,8 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     cases: list[str]
     files: dict[str, FileRecord]
+    groups: dict[str, str] = Field(default={}, description="patient or site of a case")
+    splits: tuple[StatedFold, ...] = Field(default=(), description="stated folds; none: made by the number of folds")
 
     @model_validator(mode="before")
     @classmethod

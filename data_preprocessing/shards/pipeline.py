@@ -12,6 +12,7 @@ from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import file_record, make_folder, refuse_clashing_names
 from data_preprocessing.common.task import TaskConfig
 from data_preprocessing.dataset.dataset import Case, Dataset
+from data_preprocessing.dataset.splits import StatedFold
 from data_preprocessing.dataset.training_case import read_training_case, source_files
 from data_preprocessing.jobs.backend import Backend
 from data_preprocessing.jobs.process_pool import Job, Outcome, count_failed
@@ -62,11 +63,13 @@ def preprocess(
     trust_grid: bool = False,
     on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
     warn: Callable[[str], None] = lambda message: None,
+    splits: Sequence[StatedFold] = (),
 ) -> Summary:
     """Has `backend` turn the training cases of `dataset` into shards in `folder`; those that are there are kept.
 
     `on_case(done, total, failed)` is called after each case, those that failed being among the done; `warn` is told of
-    cases that may need more memory than there is; `trust_grid` is that of `preprocess_case`. When a case fails the
+    cases that may need more memory than there is; `trust_grid` is that of `preprocess_case`; `splits` are kept for
+    training. When a case fails the
     others go on, the failure is in the summary, and the folder has no manifest, which training takes for incomplete.
     Raises UserError when no case has foreground.
     """
@@ -100,11 +103,18 @@ def preprocess(
         if not summary.failures:
             if not any(sum(record.class_voxels[1:]) for record in records):
                 raise UserError(f"{dataset.folder}: no label holds any foreground; check labels in dataset.json")
-            finish_folder(folder, plan, _manifest(config, plan, shard_type, records))
+            finish_folder(folder, plan, _manifest(config, plan, shard_type, records, dataset, splits))
     return summary
 
 
-def _manifest(config: TaskConfig, plan: Plan, shard_type: ShardType, records: Sequence[CaseRecord]) -> Manifest:
+def _manifest(
+    config: TaskConfig,
+    plan: Plan,
+    shard_type: ShardType,
+    records: Sequence[CaseRecord],
+    dataset: Dataset,
+    splits: Sequence[StatedFold],
+) -> Manifest:
     return Manifest(
         config=config,
         config_hash=plan.config_hash,
@@ -112,6 +122,8 @@ def _manifest(config: TaskConfig, plan: Plan, shard_type: ShardType, records: Se
         versions={name: version(name) for name in LIBRARIES},
         cases=[record.name for record in records],
         files={name: file for record in records for name, file in record.files.items()},
+        groups=dict(dataset.groups),
+        splits=tuple(splits),
     )
 
 

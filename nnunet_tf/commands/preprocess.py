@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from data_preprocessing.common.script import program, user_path
 from data_preprocessing.common.text import counted
 from nnunet_tf.commands.options.source import add_source_options, data_folder, dataset_name, fill_in, load_fingerprint
+from nnunet_tf.commands.options.splits import add_splits, splits_of_dataset
 from nnunet_tf.commands.parser import CommandParser
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def add_shard_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--report", type=user_path, metavar="PNG", help="also draw a slice of every case with its label"
     )
+    add_splits(parser)
 
 
 def run(options: argparse.Namespace, parser: CommandParser) -> None:
@@ -90,9 +92,19 @@ def make_shards(options: argparse.Namespace, backend: "Backend") -> Made:
         reason = "holds images of the data set, and pictures count as images"
         Inputs(files).refuse_folder("--report", options.report.parent, reason)
     plan, collected = _make_plan(options, config, dataset, backend)
+    splits = splits_of_dataset(options, dataset, _warn)
     with track(f"Preprocessing {config.dataset}", total=len(dataset.training), unit="cases") as tracker:
         summary = preprocess(
-            config, dataset, plan, folder, backend, options.shard_dtype, options.trust_grid, tracker.update, _warn
+            config,
+            dataset,
+            plan,
+            folder,
+            backend,
+            options.shard_dtype,
+            options.trust_grid,
+            tracker.update,
+            _warn,
+            splits,
         )
     draws = options.report and not summary.failures
     drawn = save_sheet(options.report, folder, [record.name for record in summary.records]) if draws else 0

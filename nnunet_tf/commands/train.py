@@ -12,6 +12,7 @@ from data_preprocessing.common.machine import available_cores
 from data_preprocessing.common.script import other_command, program
 from data_preprocessing.common.text import counted
 from nnunet_tf.commands.options.launch import add_launch_options, set_workers, workers_to_start
+from nnunet_tf.commands.options.splits import add_splits
 from nnunet_tf.commands.options.training import add_training_options, training_settings
 from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.runtime.stopping import stop_in_order
@@ -32,6 +33,7 @@ def add_options(parser: CommandParser) -> None:
         default=False,
         help="train all folds in turn and print mean and deviation",
     )
+    add_splits(parser)
     parser.add_folder("shards", "shards, as preprocess.py wrote them")
     parser.add_folder("results", "models, written to results/task04_3d/fold_0")
     parser.add_device()
@@ -157,6 +159,7 @@ def make_job(options: argparse.Namespace) -> "Job":
     from data_preprocessing.common.task import load_task
     from data_preprocessing.planning.plan import folder_name
     from data_preprocessing.shards.format import check_config, open_shards
+    from nnunet_tf.commands.options.splits import stated_folds
     from nnunet_tf.data.folds import split
     from nnunet_tf.inference.models.folder import model_folder
     from nnunet_tf.launch.ranks import joins_elastic_run
@@ -177,10 +180,11 @@ def make_job(options: argparse.Namespace) -> "Job":
     plan, manifest = open_shards(shards, remedy)
     check_config(shards, manifest, config, remedy)
     folder = model_folder(options.results, name, options.fold)
-    fold = split(manifest.cases, options.fold, options.nfolds)
+    stated = stated_folds(options, manifest, shards)
+    fold = split(manifest.cases, options.fold, options.nfolds, manifest.groups, stated)
     job = Job(shards, folder, plan, fold, training_settings(options, config), manifest.case_checksums())
     if options.cross_validate:
-        check_folds(jobs_of_folds(job, manifest.cases), options.resume, options.overwrite)
+        check_folds(jobs_of_folds(job, manifest.cases, manifest.groups, stated), options.resume, options.overwrite)
     else:
         # An elastic run takes in workers when its model folder has filled already.
         check_model_folder(job, options.resume, options.overwrite or joins_elastic_run())

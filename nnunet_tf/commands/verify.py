@@ -15,6 +15,7 @@ from nnunet_tf.commands.options.source import (
     names_folder,
     source_words,
 )
+from nnunet_tf.commands.options.splits import states_splits
 from nnunet_tf.commands.parser import CommandParser
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def check(options: argparse.Namespace, name: str, backend: "Backend", everything
             data_folder(options),
             backend,
             options.trust_grid,
-            options.nfolds,
+            0 if states_splits(options, name) else options.nfolds,
             tracker.update,
             read=everything,
         )

@@ -61,8 +61,8 @@ class Sample:
 def write_sample(data: Path) -> Sample:
     """Writes the clean data set."""
     sample = Sample(data)
-    for case in CASES:
-        save(sample.image(case), intensities(), AFFINE)
+    for number, case in enumerate(CASES):
+        save(sample.image(case), np.roll(intensities(), number), AFFINE)
         save(sample.label(case), numbers(), AFFINE)
     sample.describe()
     return sample

@@ -12,12 +12,12 @@ from data_preprocessing.common.files import write_json, writing
 from data_preprocessing.common.inputs_kept import Inputs
 from data_preprocessing.dataset.description import Description, TrainingEntry
 from data_preprocessing.dataset.layouts.model import FoundCase
+from data_preprocessing.dataset.splits import SPLITS_NAME
 from data_preprocessing.images.checks.finding import refuse
 from data_preprocessing.images.checks.listing import check_names
 from data_preprocessing.images.formats.registry import case_name, files_of
 
 DESCRIPTION_NAME = "dataset.json"
-SPLITS_NAME = "splits.json"
 IMAGES, LABELS, TEST = "imagesTr", "labelsTr", "imagesTs"
 Transfer = Literal["copy", "link"]
 

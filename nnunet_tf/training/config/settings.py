@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.common.files import write_model
 from data_preprocessing.common.task import Strict
@@ -36,7 +35,7 @@ class TrainingSettings(Strict):
     """
 
     fold: FoldName
-    folds: Annotated[int, Field(ge=2)]
+    folds: PositiveInt
     epochs: PositiveInt
     steps_per_epoch: PositiveInt
     batch_size: PositiveInt

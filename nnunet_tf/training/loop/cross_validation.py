@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import time_written, write_model
+from data_preprocessing.dataset.splits import StatedFold
 from nnunet_tf.data.folds import split
 from nnunet_tf.evaluation.summaries.folds import CrossValidation, over_folds
 from nnunet_tf.evaluation.summaries.validation_scores import read_validation
@@ -22,14 +23,19 @@ from nnunet_tf.training.config.settings import CHECKPOINT_NAME, CROSS_VALIDATION
 BEGUN_NAME = ".cross_validation_begun"  # there while one that began anew is unfinished; as old as its beginning
 
 
-def jobs_of_folds(job: Job, cases: Sequence[str]) -> list[Job]:
-    """Returns `job` for each of the folds that its settings divide `cases` into."""
+def jobs_of_folds(
+    job: Job,
+    cases: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+    stated: Sequence[StatedFold] = (),
+) -> list[Job]:
+    """Returns `job` for each of the folds that its settings divide `cases` into, or of those `stated`."""
     home = job.folder.parent
     return [
         replace(
             job,
             folder=model_folder(home.parent, home.name, fold),
-            fold=split(cases, fold, job.settings.folds),
+            fold=split(cases, fold, job.settings.folds, groups, stated),
             settings=job.settings.model_copy(update={"fold": fold}),
         )
         for fold in range(job.settings.folds)
