@@ -6,10 +6,11 @@ PYTHON ?= $(shell python3.11 -c 'print("python3.11")' 2>/dev/null || echo python
 GPU ?=
 VARIANT = $(if $(filter 1,$(GPU)),--variant gpu,$(if $(filter 0,$(GPU)),--variant cpu))
 BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform linux
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo check test lint format lock clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -22,8 +23,11 @@ setup: ## Make .venv with everything in it (GPU=1: for NVIDIA GPUs)
 demo: setup ## Show the whole way from volumes to a segmentation
 	@$(BIN)/python scripts/demo.py
 
-test: lint ## Lint, check the types, run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+check: lint ## Lint, check the types, run the tests that are not slow: in two minutes
+	$(PYTEST) -m "not slow"
+
+test: lint ## Lint, check the types, run all tests
+	$(PYTEST)
 
 lint: setup ## Lint and check the types
 	$(BIN)/ruff check .

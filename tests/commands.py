@@ -1,13 +1,25 @@
-"""Running the commands as a user does."""
+"""Running the commands: as a user does, or in this process, which spares TensorFlow's start."""
 
+import inspect
+import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from unittest import mock
+
+from nnunet_tf.commands.start import run as run_to_its_end
+from nnunet_tf.commands.start import run_command
+from nnunet_tf.runtime import device
 
 ROOT = Path(__file__).resolve().parent.parent
+MODULES = {"preprocess.py": "preprocess_script", "evaluate.py": "evaluate_script"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +32,10 @@ class Finished:
 
 
 def run(script: str, *arguments: object, cwd: Path = ROOT, variables: Mapping[str, str] | None = None) -> Finished:
-    """Runs `python script arguments`, with some environment `variables` changed, and waits."""
+    """Runs `python script arguments`, with some environment `variables` changed, and waits.
+
+    For what only a process of its own shows; its tests are `slow`. Else see `call`.
+    """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"} | dict(
         variables or {}
@@ -34,6 +49,58 @@ def run_well(script: str, *arguments: object, variables: Mapping[str, str] | Non
     done = run(script, *arguments, variables=variables)
     assert done.status == 0, done.out + done.err
     return done
+
+
+def call(script: str, *arguments: object) -> Finished:
+    """Runs a command in this process, up to its exit status; leaves what it sets for its process as it was.
+
+    Workers that it starts are processes all the same. What native libraries write is not among what it said.
+    """
+    name = MODULES.get(script, script.removesuffix(".py"))
+    module = import_module(f"nnunet_tf.commands.{name}")
+    words = [*map(str, arguments)]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with _own_process([script, *words]), redirect_stdout(out), redirect_stderr(err):
+        try:
+            run_to_its_end(lambda: run_command(module, words, script))
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return Finished(status, out.getvalue(), err.getvalue())
+
+
+def call_well(script: str, *arguments: object) -> Finished:
+    """Calls a command that must end well."""
+    done = call(script, *arguments)
+    assert done.status == 0, done.out + done.err
+    return done
+
+
+@contextmanager
+def _own_process(command: list[str]) -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    with (
+        mock.patch.object(sys, "argv", command),
+        mock.patch.dict(os.environ),
+        mock.patch.object(device, "start_tensorflow", _start_tensorflow),
+        warnings.catch_warnings(),
+    ):
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            if "keras" in sys.modules:
+                sys.modules["keras"].mixed_precision.set_dtype_policy("float32")
+
+
+_start = device.start_tensorflow
+
+
+def _start_tensorflow(*arguments: object, **options: object) -> device.Runtime:
+    """As the real one, but for the number of threads, which cannot change once TensorFlow has computed something."""
+    given = inspect.signature(_start).bind(*arguments, **options)
+    given.arguments["threads"] = None
+    return _start(*given.args, **given.kwargs)
 
 
 def refused(done: Finished, *words: str) -> None:

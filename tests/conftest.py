@@ -1,6 +1,8 @@
 """Small data sets and folders that many tests share."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,9 +39,30 @@ training: {epochs: 2, steps_per_epoch: 3, batch_size_2d: 4}
 """
 
 
+SLOW_FIXTURES = {"cluster_address"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the commands' tests first: begun last, the longest files would leave all processes but one idle."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    """Marks what needs a slow fixture, and puts the slow tests first: the quick ones even out the end."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True)
+def _python_is_started_by_slow_tests_only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test that starts a Python and is not marked `slow`."""
+    if request.node.get_closest_marker("slow"):
+        return
+    start = subprocess.Popen.__init__
+
+    def checked(process: subprocess.Popen, command: object, *arguments: object, **options: object) -> None:
+        words = command if isinstance(command, list | tuple) else [command]
+        assert str(words[0]) != sys.executable, "this test starts a process: mark it with pytest.mark.slow"
+        start(process, command, *arguments, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", checked)
 
 
 @pytest.fixture(scope="session")

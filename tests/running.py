@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import psutil
 
 SHORT = ["--epochs", 1, "--steps-per-epoch", 2]
+CHATTER = re.compile(r"oneDNN|absl|cpu_feature|TensorFlow binary|WARNING|^[IWE]\d{4} ", re.MULTILINE)  # TensorFlow's
 
 
 def wait_for_epochs(process, model, count, timeout=300):

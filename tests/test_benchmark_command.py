@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from tests.commands import refused, run, run_well
+from tests.commands import call, call_well, refused, run_well
 
 SMALL = ["--patch-size", 8, 8, 8, "--features", 4, 8, "--device", "cpu", "--warmup", 1, "--steps", 3]
 
 
+@pytest.mark.slow
 def test_a_report_is_one_line_of_json_and_the_tables_stand_elsewhere():
-    done = run_well("benchmark.py", *SMALL, "--mode", "predict", "--batch-size", 3, "--json", "-", "--roofline")
+    done = call_well("benchmark.py", *SMALL, "--mode", "predict", "--batch-size", 3, "--json", "-", "--roofline")
     report = json.loads(done.out)
     assert report["settings"] | {"mode": "predict", "batch_size": 3, "patch_size": [8, 8, 8]} == report["settings"]
     assert report["settings"]["features"] == [4, 8]
@@ -23,12 +24,13 @@ def test_a_report_is_one_line_of_json_and_the_tables_stand_elsewhere():
     assert "% of the roofline" in done.err
 
 
+@pytest.mark.slow
 def test_two_workers_on_real_patches_are_compared_with_one(small_config_file, small_shards, tmp_path):
     pytest.importorskip("horovod", reason="Horovod is not installed: make setup")
     reports = tmp_path / "reports.json"
     real = ["--task", small_config_file, "--data", "shards", "--shards", small_shards, "--dim", 2, "--device", "cpu"]
     words = [*real, "--warmup", 1, "--steps", 2, "--batch-size", 2, "--json", reports]
-    run_well("benchmark.py", *words)
+    call_well("benchmark.py", *words)
     done = run_well("benchmark.py", *words, "--gpus", 2, "--compare", reports)
     assert "workers: 2 here, 1 there" in done.out
     assert done.out.count("throughput (img/s)") == 2  # of one worker only: the report, and the comparison
@@ -47,8 +49,8 @@ def test_two_workers_on_real_patches_are_compared_with_one(small_config_file, sm
     ],
 )
 def test_mistakes_are_told_in_one_line_before_anything_is_measured(words, said):
-    refused(run("benchmark.py", *words), *said)
+    refused(call("benchmark.py", *words), *said)
 
 
 def test_a_processor_gets_no_xla():
-    refused(run("benchmark.py", *SMALL, "--xla"), "--xla", "GPU")
+    refused(call("benchmark.py", *SMALL, "--xla"), "--xla", "GPU")

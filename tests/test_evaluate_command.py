@@ -14,7 +14,7 @@ from nnunet_tf.commands import evaluate_script
 from nnunet_tf.commands.start import run_command
 from nnunet_tf.evaluation.metrics.dice import summarize
 from nnunet_tf.networks.settings import NetworkSettings
-from tests.commands import refused, run, run_well
+from tests.commands import call, call_well, refused
 from tests.data_preprocessing.samples import make_config, make_dataset
 
 
@@ -47,7 +47,7 @@ def test_scores_go_to_the_terminal_and_into_every_file(folders, tmp_path):
     out = tmp_path / "out"
     files = ["--csv", out / "scores.csv", "--json", out / "scores.json", "--plot", out / "plot.png"]
     pictures = ["--overlays", out / "worst", "--images", tmp_path / "imagesTs", "--worst", 1]
-    done = run_well("evaluate.py", *folders, *files, *pictures, "--tolerance-mm", 1)
+    done = call_well("evaluate.py", *folders, *files, *pictures, "--tolerance-mm", 1)
     assert "NSD 1 mm" in done.out
     assert "case2 0.000" in done.out
     scores = json.loads((out / "scores.json").read_text())
@@ -61,7 +61,7 @@ def test_scores_go_to_the_terminal_and_into_every_file(folders, tmp_path):
 
 def test_a_case_that_fails_costs_the_status_and_not_the_other_scores(folders, tmp_path):
     save(tmp_path / "predictions" / "case1.nii.gz", np.zeros((5, 5, 5), np.uint8))
-    done = run("evaluate.py", *folders, "--json", tmp_path / "scores.json")
+    done = call("evaluate.py", *folders, "--json", tmp_path / "scores.json")
     assert done.status == 2
     assert "case1: " in done.err
     assert "1 case failed" in done.err.splitlines()[-1]
@@ -73,14 +73,14 @@ def test_labels_beside_their_predictions_are_scored_where_the_grid_is_trusted(fo
         path = tmp_path / "labelsTs" / f"case{index}.nii.gz"
         image = nib.load(path)
         nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine + np.eye(4, k=3) * 0.004), path)
-    refused_run = run("evaluate.py", *folders, "--json", tmp_path / "scores.json")
+    refused_run = call("evaluate.py", *folders, "--json", tmp_path / "scores.json")
     assert refused_run.status == 2
     assert "--trust-grid" in refused_run.err
     assert not (tmp_path / "scores.json").exists()
-    done = run_well("evaluate.py", *folders, "--json", tmp_path / "scores.json", "--trust-grid")
+    done = call_well("evaluate.py", *folders, "--json", tmp_path / "scores.json", "--trust-grid")
     assert "case0, case1, case2" in done.err
     assert json.loads((tmp_path / "scores.json").read_text())["cases"]["case0"] == {"liver": 1, "tumour": 1}
-    refused(run("evaluate.py", "--cross-validation", tmp_path, "--trust-grid"), "--trust-grid")
+    refused(call("evaluate.py", "--cross-validation", tmp_path, "--trust-grid"), "--trust-grid")
 
 
 def test_folds_are_pooled_into_one_table(tmp_path):
@@ -89,7 +89,7 @@ def test_folds_are_pooled_into_one_table(tmp_path):
         result = summarize([f"case{fold}"], ["liver"], np.array([counts]))
         write_model(tmp_path / "task04_3d" / f"fold_{fold}" / "validation.json", result)
     options = ["--cross-validation", tmp_path / "task04_3d", "--json", tmp_path / "pooled.json"]
-    done = run_well("evaluate.py", *options)
+    done = call_well("evaluate.py", *options)
     assert "2 cases of all folds" in done.out
     assert "fold 1" in done.out
     pooled = json.loads((tmp_path / "pooled.json").read_text())
@@ -104,7 +104,7 @@ def test_the_postprocessing_found_is_saved_in_the_models_folder(folders, tmp_pat
     write_plan(model, make_plan(make_config(), make_dataset(labels=labels), 3))
     write_model(model / "network.json", NetworkSettings())
     (model / "model.weights.h5").touch()
-    done = run_well("evaluate.py", *folders, "--find-postprocessing", "--model", model)
+    done = call_well("evaluate.py", *folders, "--find-postprocessing", "--model", model)
     assert "Largest component only of: all foreground" in done.out
     assert json.loads((model / "postprocessing.json").read_text())["keep_largest_foreground"] is True
 
@@ -144,7 +144,7 @@ def test_options_that_do_not_go_together_are_refused(options, word):
 
 def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):
     (tmp_path / "model.zip").touch()
-    refused(run("evaluate.py", *folders, "--find-postprocessing", "--model", tmp_path / "model.zip"), "folder")
+    refused(call("evaluate.py", *folders, "--find-postprocessing", "--model", tmp_path / "model.zip"), "folder")
 
 
 @pytest.mark.parametrize(
@@ -156,14 +156,14 @@ def test_a_package_is_no_place_for_postprocessing(folders, tmp_path):
     ],
 )
 def test_files_that_cannot_be_written_as_named_are_told_before_the_work(folders, words, said):
-    refused(run("evaluate.py", *folders, *words), said)
-    refused(run("evaluate.py", "--cross-validation", folders[1], *words), said)
+    refused(call("evaluate.py", *folders, *words), said)
+    refused(call("evaluate.py", "--cross-validation", folders[1], *words), said)
 
 
 def test_where_all_cases_fail_each_is_named(folders, tmp_path):
     for index in range(3):
         save(tmp_path / "labelsTs" / f"case{index}.nii.gz", np.zeros((5, 5, 5), np.uint8))
-    refused(run("evaluate.py", *folders), *(f"case{index}.nii.gz: its voxel grid differs" for index in range(3)))
+    refused(call("evaluate.py", *folders), *(f"case{index}.nii.gz: its voxel grid differs" for index in range(3)))
 
 
 def test_where_there_is_no_number_but_0_nothing_is_scored_and_that_is_said(folders):
@@ -173,7 +173,7 @@ def test_where_there_is_no_number_but_0_nothing_is_scored_and_that_is_said(folde
         for file in folder.iterdir():
             file.unlink()
         save(folder / "case.nii.gz", np.zeros((4, 4, 4), np.uint8))
-    assert "no number but 0" in run_well("evaluate.py", *folders).out
+    assert "no number but 0" in call_well("evaluate.py", *folders).out
 
 
 @pytest.mark.parametrize("option", ["--csv", "--json", "--plot", "--overlays"])
@@ -189,7 +189,7 @@ def test_an_output_of_the_wrong_kind_is_told_before_anything_is_scored_or_writte
     images = ["--images", tmp_path / "imagesTs"] if option == "--overlays" else []
     if option in ("--csv", "--json"):
         target = target.rename(tmp_path / "place")
-    done = run("evaluate.py", *folders, *others, option, target, *images)
+    done = call("evaluate.py", *folders, *others, option, target, *images)
     refused(done, str(place if place.exists() else target))
     assert "Scoring" not in done.err + done.out
     assert not written.exists()

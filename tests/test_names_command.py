@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands import refused, run, run_well
+from tests.commands import call, call_well, refused, run, run_well
 from tests.data_preprocessing.samples import write_tiny_dataset
 
 PLAIN_TERMINAL = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
@@ -30,6 +30,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variables", [{}, PLAIN_TERMINAL], ids=["utf-8", "ascii"])
 def test_scores_name_classes_and_cases_as_they_are(folder, variables):
     labels, out = folder / "labelsTr", folder / "out [x]"
@@ -46,8 +47,10 @@ def test_scores_name_classes_and_cases_as_they_are(folder, variables):
     assert {path.stem for path in (out / "worst").iterdir()} == set(CASES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relative", [False, True])
-def test_nothing_to_report_means_that_preprocessing_works(tmp_path, relative):
+def test_nothing_to_report_means_that_preprocessing_works(tmp_path, relative, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_tiny_dataset(
         tmp_path / "data" / "Task91_Tiny",
         {
@@ -68,13 +71,13 @@ def test_nothing_to_report_means_that_preprocessing_works(tmp_path, relative):
     config.write_text(json.dumps(content))
     home = Path() if relative else tmp_path
     options = ["--task", config, "--data", home / "data", "--shards", home / "shards", "--report", home / "sheet.png"]
-    assert run("preprocess.py", *options[:-2], "--verify", cwd=tmp_path).status == 0
+    call_well("preprocess.py", *options[:-2], "--verify")
     assert not (tmp_path / "shards").exists()
     done = run("preprocess.py", *options, cwd=tmp_path, variables=PLAIN_TERMINAL)
     assert done.status == 0, done.err
     config.write_text(json.dumps(content | {"regions": {"r": {"labels": [7], "value": 1}}}))
     for more in ([], ["--verify"]):
-        assert run("preprocess.py", *options[:-2], *more, cwd=tmp_path).status == 2
+        assert call("preprocess.py", *options[:-2], *more).status == 2
 
 
 def evaluation_of_links(home):
@@ -111,13 +114,13 @@ def test_what_is_written_never_replaces_what_is_scored(tmp_path, option, target)
     (tmp_path / "box.png").hardlink_to(tmp_path / "store" / "a.png")
     before = {path: (path.is_symlink(), path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
     more = ["--images", tmp_path / "images"] if option == "--overlays" else []
-    refused(run("evaluate.py", *options, option, tmp_path / target, *more), option)
+    refused(call("evaluate.py", *options, option, tmp_path / target, *more), option)
     assert {path: (path.is_symlink(), path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_two_outputs_of_one_path_are_refused(tmp_path):
     options = evaluation_of_links(tmp_path)
-    refused(run("evaluate.py", *options, "--json", tmp_path / "x", "--csv", tmp_path / "store" / ".." / "x"), "--json")
+    refused(call("evaluate.py", *options, "--json", tmp_path / "x", "--csv", tmp_path / "store" / ".." / "x"), "--json")
 
 
 @pytest.mark.parametrize(
@@ -143,5 +146,5 @@ def test_preprocessing_replaces_nothing_that_it_reads(tmp_path, option, target):
     (tmp_path / "t.yaml").write_text(json.dumps(content))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     options = ["--task", tmp_path / "t.yaml", "--data", tmp_path / "data", "--shards", tmp_path / "shards"]
-    refused(run("preprocess.py", *options, option, tmp_path / target), option)
+    refused(call("preprocess.py", *options, option, tmp_path / target), option)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

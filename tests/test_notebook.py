@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 
 from tests.commands import ROOT
 
+pytestmark = pytest.mark.slow
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 ORGAN_DICE = re.compile(r"^organ +Dice (\d\.\d+)", re.MULTILINE)
 

@@ -15,7 +15,7 @@ from nnunet_tf import Predictor
 from nnunet_tf.commands import predict
 from nnunet_tf.commands.start import run_command
 from nnunet_tf.inference.models.packaging import package
-from tests.commands import ROOT, refused, run, run_well
+from tests.commands import ROOT, call, call_well, refused
 from tests.data_preprocessing.samples import LPS, save
 from tests.nnunet_tf.inference.samples import tiny_plan, write_untrained_model
 
@@ -43,7 +43,7 @@ def scans(tmp_path_factory):
 def whole(models, scans, tmp_path_factory):
     """All scans predicted in one go."""
     folder = tmp_path_factory.mktemp("whole")
-    run_well("predict.py", "--model", models, "--input", scans, "--output", folder)
+    call_well("predict.py", "--model", models, "--input", scans, "--output", folder)
     return voxels(folder)
 
 
@@ -83,13 +83,14 @@ def test_parts_together_are_the_whole(models, scans, whole, tmp_path):
     parts = []
     for part in (1, 2):
         words = ["--model", models, "--input", scans, "--output", tmp_path / str(part), "--part", f"{part}/2"]
-        run_well("predict.py", *words, "--sw-batch-size", 2)
+        call_well("predict.py", *words, "--sw-batch-size", 2)
         parts.append(voxels(tmp_path / str(part)))
     assert [len(part) for part in parts] == [2, 2]
     assert parts[0].keys().isdisjoint(parts[1])
     same(dict(sorted({**parts[0], **parts[1]}.items())), whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(models, scans, whole, tmp_path):
     words = ["--model", models, "--input", scans, "--output", tmp_path, "--overlap", 0.5]
     process = start(*words, "--overlap", 0.9)  # slow enough to be killed in the middle
@@ -102,17 +103,18 @@ def test_a_killed_run_goes_on_where_it_was(models, scans, whole, tmp_path):
     left.write_bytes(b"half")
     damaged, *others = finished
     damaged.write_bytes(b"")
-    done = run_well("predict.py", *words, "--continue")
+    done = call_well("predict.py", *words, "--continue")
     assert not left.exists()
     assert f"{SCANS - len(others)} segmentations" in done.out
     assert all(path.stat().st_mtime_ns == finished[path] for path in others)
     found = voxels(tmp_path)
     same({damaged.name: found[damaged.name]}, {damaged.name: whole[damaged.name]})
     assert list(found) == list(whole)
-    again = run_well("predict.py", *words, "--continue")
+    again = call_well("predict.py", *words, "--continue")
     assert "0 segmentations" in again.out
 
 
+@pytest.mark.slow
 def test_a_run_that_a_scheduler_ends_leaves_whole_files_and_says_how_to_go_on(models, scans, tmp_path):
     process = start("--model", models, "--input", scans, "--output", tmp_path, "--overlap", 0.9)
     wait_for_a_segmentation(process, tmp_path)
@@ -125,12 +127,13 @@ def test_a_run_that_a_scheduler_ends_leaves_whole_files_and_says_how_to_go_on(mo
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_a_list_of_scans_is_predicted_by_several_models_with_all_there_is_to_write(models, scans, whole, tmp_path):
     package(models / "fold_1", tmp_path / "model.zip")
     listed = tmp_path / "scans.txt"
     listed.write_text(f"{scans / 'scan_2.nii.gz'}\n\n{scans / 'scan_0.nii.gz'}\n")
     words = ["--model", models / "fold_0", tmp_path / "model.zip", "--input", listed, "--output", tmp_path / "out"]
-    run_well("predict.py", *words, "--save-probabilities", "--save-uncertainty", "--tta-axes", "x")
+    call_well("predict.py", *words, "--save-probabilities", "--save-uncertainty", "--tta-axes", "x")
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")) == [
         "probabilities/outputs.json",
         "probabilities/scan_0.nii.gz",
@@ -159,7 +162,7 @@ def test_a_worker_of_a_cluster_predicts_the_same(models, scans, whole, cluster_a
     save(already, np.zeros((20, 21, 22), np.uint8), LPS.affine())
     (folder / ".1.scan_0.nii.gz").write_bytes(b"half")  # of a worker that was killed
     words = ["--model", models, "--input", listed, "--output", folder, "--continue"]
-    refused(run("predict.py", *words, "--backend", "dask", "--scheduler", cluster_address), str(damaged), "truncated")
+    refused(call("predict.py", *words, "--backend", "dask", "--scheduler", cluster_address), str(damaged), "truncated")
     assert not np.asarray(nib.load(already).dataobj).any()
     assert sorted(path.name for path in folder.iterdir()) == ["scan_0.nii.gz", "scan_1.nii.gz"]
     np.testing.assert_array_equal(voxels(folder)["scan_0.nii.gz"], whole["scan_0.nii.gz"])
@@ -173,7 +176,7 @@ def test_odd_scans_are_warned_of_in_a_line_and_predicted(models, tmp_path):
         nifti.header["sform_code"] = nifti.header["qform_code"] = 0
         nib.save(nifti, tmp_path / f"{name}.nii.gz")
     save(tmp_path / "slice.nii.gz", image[:, :, 1], np.eye(4))
-    done = run_well("predict.py", "--model", models / "fold_0", "--input", tmp_path, "--output", tmp_path / "out")
+    done = call_well("predict.py", "--model", models / "fold_0", "--input", tmp_path, "--output", tmp_path / "out")
     said = [line for line in done.err.splitlines() if not line.startswith("Predicting ")]
     assert said == [
         f"warning: {tmp_path / 'a.nii.gz'}: neither qform nor sform is coded: left and right are assumed; "
@@ -196,20 +199,20 @@ class TestMistakes:
         save(tmp_path / "in" / "good.nii.gz", np.ones((4, 4, 4), np.int16))
         two = save(tmp_path / "in" / "two.nii.gz", np.ones((4, 4, 4, 2), np.int16))
         words = ["--model", models, "--input", tmp_path / "in", "--output", tmp_path / "out"]
-        refused(run("predict.py", *words), str(two), "2 channels where Task91_Tiny has 1 (MRI)")
+        refused(call("predict.py", *words), str(two), "2 channels where Task91_Tiny has 1 (MRI)")
         assert list((tmp_path / "out").iterdir()) == []
 
     def test_a_list_that_names_what_is_not_there(self, models, tmp_path):
         (tmp_path / "scans.txt").write_text(f"{tmp_path / 'gone.nii.gz'}\n")
         words = ["--model", models, "--input", tmp_path / "scans.txt", "--output", tmp_path / "out"]
-        refused(run("predict.py", *words), str(tmp_path / "gone.nii.gz"), f"correct it in {tmp_path / 'scans.txt'}")
+        refused(call("predict.py", *words), str(tmp_path / "gone.nii.gz"), f"correct it in {tmp_path / 'scans.txt'}")
 
     def test_several_models_without_a_folder_for_the_output(self, models, scans):
-        refused(run("predict.py", "--model", models / "fold_0", models / "fold_1", "--input", scans), "--output")
+        refused(call("predict.py", "--model", models / "fold_0", models / "fold_1", "--input", scans), "--output")
 
     def test_a_part_that_there_is_not(self):
         for part in ("5/4", "0/4", "2"):
-            refused(run("predict.py", "--part", part), "--part", "1/4")
+            refused(call("predict.py", "--part", part), "--part", "1/4")
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -236,4 +239,4 @@ class TestMistakes:
         write_untrained_model(tmp_path / "model", other)
         (tmp_path / "model" / "plan.json").write_text((models / "fold_0" / "plan.json").read_text())
         words = ["--model", tmp_path / "model", "--input", scans, "--output", tmp_path / "out"]
-        refused(run("predict.py", *words), str(tmp_path / "model" / "model.weights.h5"), "does not hold")
+        refused(call("predict.py", *words), str(tmp_path / "model" / "model.weights.h5"), "does not hold")

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.commands import refused, run, run_well
+from tests.commands import call, call_well, refused
 
 CONFIG = """
 task: "95"
@@ -47,7 +47,7 @@ class Few:
 
     def preprocess(self, *options):
         places = ["--data", self.data.parent, "--shards", self.folder / "shards"]
-        return run("preprocess.py", *self.task, *places, *options)
+        return call("preprocess.py", *self.task, *places, *options)
 
     def training(self, *options):
         places = ["--shards", self.folder / "shards", "--results", self.folder / "results"]
@@ -62,20 +62,20 @@ def few(tmp_path):
 def test_a_run_does_not_go_on_when_cases_were_added(few):
     few.write("abcde")
     assert few.preprocess().status == 0
-    run_well(*few.training())
+    call_well(*few.training())
     before = {path: path.read_bytes() for path in few.model.rglob("*") if path.is_file()}
     few.write("abcdefg")
     assert few.preprocess().status == 0
-    refused(run(*few.training("--epochs", 2, "--resume")), "cases.json", "f, g", "--overwrite")
-    refused(run(*few.training("--epochs", 2, "--cross-validate", "--resume")), "f, g", "--overwrite")
-    refused(run(*few.training()), str(few.model / "fold_0"), "--overwrite", "--resume")
+    refused(call(*few.training("--epochs", 2, "--resume")), "cases.json", "f, g", "--overwrite")
+    refused(call(*few.training("--epochs", 2, "--cross-validate", "--resume")), "f, g", "--overwrite")
+    refused(call(*few.training()), str(few.model / "fold_0"), "--overwrite", "--resume")
     assert {path: path.read_bytes() for path in few.model.rglob("*") if path.is_file()} == before
     few.write("abcde")  # as they were: the same shards again
     assert few.preprocess().status == 0
-    run_well(*few.training("--epochs", 2, "--resume"))
+    call_well(*few.training("--epochs", 2, "--resume"))
     few.write("abcdefg")
     assert few.preprocess().status == 0
-    run_well(*few.training("--overwrite"))
+    call_well(*few.training("--overwrite"))
     cases = json.loads((few.model / "fold_0" / "cases.json").read_text())
     assert sorted([*cases["training"], *cases["validation"]]) == list("abcdefg")
 
@@ -88,19 +88,19 @@ def test_one_case_can_be_learnt_but_not_split(few):
     assert finding["level"] == "warning"
     assert few.preprocess().status == 0
     for options in (("--fold", 0), ("--cross-validate",), ("--nfolds", 2)):
-        refused(run(*few.training(*options)), "--fold all")
+        refused(call(*few.training(*options)), "--fold all")
     assert not few.model.exists()
-    run_well(*few.training("--fold", "all"))
+    call_well(*few.training("--fold", "all"))
     assert (few.model / "fold_all" / "model.weights.h5").is_file()
-    refused(run(*few.training("--fold", "all")), str(few.model / "fold_all"), "--overwrite")
+    refused(call(*few.training("--fold", "all")), str(few.model / "fold_all"), "--overwrite")
 
 
 def test_two_cases_make_two_folds(few):
     few.write("ab")
     refused(few.preprocess(), "2 training cases", "--nfolds")
     assert few.preprocess("--nfolds", 2).status == 0
-    refused(run(*few.training()), "--nfolds 2")
-    run_well(*few.training("--nfolds", 2))
+    refused(call(*few.training()), "--nfolds 2")
+    call_well(*few.training("--nfolds", 2))
     scores = json.loads((few.model / "fold_0" / "validation.json").read_text())
     assert len(scores["cases"]) == 1
     assert scores["last"]["mean_dice"] == scores["mean_dice"]
