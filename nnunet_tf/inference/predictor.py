@@ -21,6 +21,7 @@ from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import LARGEST_OVERLAP, FoldName
 from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
 from nnunet_tf.inference.models.grouping import ModelSource, common_postprocessing, configurations, gather, learnt_flips
+from nnunet_tf.inference.models.weights_file import load_weights
 from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
 from nnunet_tf.inference.volume.inputs import read_scan, scan_of, sentence
 from nnunet_tf.inference.windows.sliding_window import BlendMode, WindowOptions
@@ -202,12 +203,7 @@ def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model"
 
     plain = settings.model_copy(update={"deep_supervision": False})
     network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, plain)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it refuses
-            network.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).partition(". ")[0].partition("\n")[0]
-        raise UserError(f"{weights}: does not hold this network's weights ({reason}); {DAMAGED}") from None
+    load_weights(network, weights, DAMAGED)
     return network
 
 

@@ -12,6 +12,7 @@ from data_preprocessing.common.files import read_model
 from data_preprocessing.images.nifti_file import nifti_suffix
 from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan
 from nnunet_tf.choices import FoldName
+from nnunet_tf.inference.models.manifest import MODEL_MANIFEST_NAME, check_model_files
 from nnunet_tf.inference.models.package_file import PACKAGE_SUFFIX, unpack_package
 from nnunet_tf.inference.postprocessing.settings import (
     FIND_AGAIN,
@@ -33,6 +34,8 @@ PACKAGED = re.compile(f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_N
 
 REMEDY = "train one with train.py, or name another with --model"
 DAMAGED = "copy the model again, train one with train.py, or name another with --model"
+
+CHANGED = f"{DAMAGED}; to take the files as they are, remove {MODEL_MANIFEST_NAME}"
 
 Checkpoint = Literal["best", "last"]
 
@@ -89,11 +92,17 @@ def is_fold(folder: Path) -> bool:
 
 
 def read_model_plan(folder: Path, weights: str = WEIGHTS_NAME, remedy: str = REMEDY) -> Plan:
-    """Returns the plan of a trained model; raises UserError, ending in `remedy`, when the folder has no `weights`."""
+    """Returns the plan of a trained model; raises UserError, ending in `remedy`, when the folder has no `weights`.
+
+    And where plan, network or weights are not those that the model's manifest lists.
+    """
     for path in (folder, folder / weights):
         if not path.exists():
             raise UserError(f"{path}: there is no trained model; {remedy}")
-    return read_plan(folder, DAMAGED)
+    plan = read_plan(folder, DAMAGED)
+    present = [name for name in (PLAN_NAME, NETWORK_NAME, weights) if (folder / name).exists()]
+    check_model_files(folder, present, CHANGED)
+    return plan
 
 
 def read_network_settings(folder: Path, plan: Plan) -> NetworkSettings:

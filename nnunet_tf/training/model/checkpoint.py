@@ -11,6 +11,10 @@ from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import atomic_path
 from nnunet_tf.training.config.settings import CHECKPOINT_NAME
 
+ANOTHER_NETWORK = "belongs to another network; resume with the same shards and options as before"
+MOST_BYTES = 8  # of one number
+SPARE_BYTES = 2**12  # an array's header, and a scalar
+
 State = Mapping[str, Sequence[keras.Variable]]
 """All that a run carries from step to step, by what it belongs to, such as the network."""
 
@@ -30,18 +34,31 @@ def load_checkpoint(folder: Path, state: State) -> int:
     path = folder / CHECKPOINT_NAME
     variables = _named(state)
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as saved:
-            arrays = {name: saved[name] for name in saved.files}
+        with open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+            if _is_larger(archive, variables):
+                raise UserError(f"{path}: {ANOTHER_NETWORK}")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as saved:
+                arrays = {name: saved[name] for name in saved.files}
+        epochs_done = int(arrays.pop("epochs_done"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; nothing to resume, train without --resume") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged ({error}); train without --resume but with --overwrite") from None
-    epochs_done = int(arrays.pop("epochs_done"))
     if {name: array.shape for name, array in arrays.items()} != {n: tuple(v.shape) for n, v in variables.items()}:
-        raise UserError(f"{path}: belongs to another network; resume with the same shards and options as before")
+        raise UserError(f"{path}: {ANOTHER_NETWORK}")
     for name, variable in variables.items():
         variable.assign(arrays[name])
     return epochs_done
+
+
+def _is_larger(archive: zipfile.ZipFile, variables: Mapping[str, keras.Variable]) -> bool:
+    """Whether the arrays would take far more memory than the variables; raises ValueError where they are compressed."""
+    stated = sum(info.file_size for info in archive.infolist())
+    largest = sum(int(np.prod(variable.shape)) * MOST_BYTES for variable in variables.values())
+    if any(info.file_size != info.compress_size for info in archive.infolist()):
+        raise ValueError("compressed, which checkpoints are not")
+    return stated > largest + SPARE_BYTES * (len(variables) + 1)
 
 
 def _named(state: State) -> dict[str, keras.Variable]:

@@ -5,9 +5,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from data_preprocessing.common.files import atomic_path, write_model
-from data_preprocessing.planning.plan import write_plan
+from data_preprocessing.common.files import write_model, writing
+from data_preprocessing.planning.plan import PLAN_NAME
 from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.inference.models.manifest import replacing_model
 from nnunet_tf.inference.models.trained_cases import write_trained_cases
 from nnunet_tf.networks.build import build_network, full_resolution
 from nnunet_tf.training.config.loss_and_optimizer import rate_factor
@@ -96,16 +97,19 @@ class TrainedModel:
         Plan, settings and cases go with them: a run stopped before its first epoch leaves an older model as it was.
         """
         folder = self.job.folder
-        write_plan(folder, self.job.plan)
-        write_model(folder / NETWORK_NAME, self.job.settings.network)
+        described = (PLAN_NAME, NETWORK_NAME)
+        weights = (LAST_WEIGHTS_NAME, WEIGHTS_NAME) if best else (LAST_WEIGHTS_NAME,)
+        kept = () if best else (WEIGHTS_NAME,)
+        with replacing_model(folder, (*described, *weights), kept, same=described) as prefix:
+            write_model(prefix.with_name(prefix.name + PLAN_NAME), self.job.plan)
+            write_model(prefix.with_name(prefix.name + NETWORK_NAME), self.job.settings.network)
+            for name in weights:
+                self._save_weights(folder / name, prefix.with_name(prefix.name + name))
         write_settings(folder, self.job.settings)
         write_trained_cases(self.job.folder, self.job.cases)
-        self._save_weights(folder / LAST_WEIGHTS_NAME)
-        if best:
-            self._save_weights(folder / WEIGHTS_NAME)
 
-    def _save_weights(self, path: Path) -> None:
-        with atomic_path(path) as temporary:
+    def _save_weights(self, path: Path, temporary: Path) -> None:
+        with writing(path):
             try:
                 self.predicting.save_weights(temporary)
             except RuntimeError as error:  # h5py's, of a full disk

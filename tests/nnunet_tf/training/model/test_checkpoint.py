@@ -66,3 +66,16 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, keep):
     path.write_bytes(content[: keep if isinstance(keep, int) else int(len(content) * keep)])
     with pytest.raises(UserError, match=r"checkpoint.npz: damaged"):
         load_checkpoint(tmp_path, state(*network_and_optimizer()))
+
+
+def test_a_checkpoint_that_does_not_say_how_far_it_is_is_refused(tmp_path):
+    arrays = {f"network/{number}": array for number, array in enumerate(network_and_optimizer()[0].get_weights())}
+    np.savez(tmp_path / CHECKPOINT_NAME, **arrays)
+    with pytest.raises(UserError, match=CHECKPOINT_NAME):
+        load_checkpoint(tmp_path, state(*network_and_optimizer()))
+
+
+def test_a_compressed_checkpoint_is_refused(tmp_path):
+    np.savez_compressed(tmp_path / CHECKPOINT_NAME, epochs_done=np.array(1), zeros=np.zeros(2**24))
+    with pytest.raises(UserError, match=CHECKPOINT_NAME):
+        load_checkpoint(tmp_path, state(*network_and_optimizer()))
