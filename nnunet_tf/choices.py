@@ -15,3 +15,5 @@ FoldName = int | Literal["all"]
 BenchmarkMode = Literal["train", "predict"]
 DataSource = Literal["synthetic", "shards"]
 LARGEST_OVERLAP = 0.95  # of windows
+EngineName = Literal["auto", "openvino", "onnxruntime", "tensorflow"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]

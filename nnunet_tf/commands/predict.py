@@ -4,11 +4,11 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from data_preprocessing.common.script import program, user_path
 from data_preprocessing.common.text import counted
-from nnunet_tf.choices import FoldName
+from nnunet_tf.choices import EngineName, FoldName, PrecisionName
 from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.types import axes, fold, overlap, positive_int
 from nnunet_tf.runtime.stopping import stop_in_order
@@ -93,6 +93,18 @@ def add_options(parser: CommandParser) -> None:
     parser.add_folder("data", "data sets; the task's imagesTs is segmented")
     parser.add_folder("results", "models, such as results/task04_3d/fold_0")
     parser.add_device()
+    parser.add_argument(
+        "--engine",
+        choices=get_args(EngineName),
+        default="auto",
+        help="library that computes; auto: OpenVINO on a processor where it is installed, else TensorFlow",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=get_args(PrecisionName),
+        default="auto",
+        help="number format of the networks; auto: float32, with --amp that of mixed precision",
+    )
     parser.add_backend()
     parser.add_argument(
         "--model",
@@ -154,6 +166,8 @@ def _predict(
         device=options.device,
         amp=options.amp,
         postprocessing=not options.no_postprocessing,
+        engine=options.engine,
+        precision=options.precision,
     )
     try:
         return predict_cases(predictor, cases, outputs)
@@ -177,7 +191,7 @@ def _predict_on_cluster(
         run=uuid4().hex, model=tuple(paths), folds=tuple(folds) if folds else None, checkpoint=options.checkpoint,
         tta=options.tta, tta_axes=options.tta_axes, overlap=options.overlap, blend_mode=options.blend_mode,
         window_batch=options.sw_batch_size, device=options.device, amp=options.amp,
-        postprocessing=not options.no_postprocessing,
+        postprocessing=not options.no_postprocessing, engine=options.engine, precision=options.precision,
     )  # fmt: skip
     if chosen.postprocessing:
         common_postprocessing(models)  # warns here, not in a worker's log

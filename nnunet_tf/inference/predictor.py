@@ -1,5 +1,6 @@
 """Trained models, ready to segment scans. Import this module freely: TensorFlow is imported when a model is loaded."""
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,8 +19,10 @@ from data_preprocessing.images.formats.registry import case_name
 from data_preprocessing.images.nifti_file import NiftiImage
 from data_preprocessing.images.volume_io import Volume, label_image
 from data_preprocessing.planning.plan import Plan
-from nnunet_tf.choices import LARGEST_OVERLAP, FoldName
-from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, read_network_settings
+from nnunet_tf.choices import LARGEST_OVERLAP, EngineName, FoldName, PrecisionName
+from nnunet_tf.inference.engines.choice import EngineChoice, choose_engine, load_networks
+from nnunet_tf.inference.engines.weights import UnknownWeights
+from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, ModelFiles, read_network_settings
 from nnunet_tf.inference.models.grouping import ModelSource, common_postprocessing, configurations, gather, learnt_flips
 from nnunet_tf.inference.models.weights_file import load_weights
 from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
@@ -31,7 +34,10 @@ from nnunet_tf.runtime.device import Device, start_tensorflow
 if TYPE_CHECKING:
     import keras
 
+    from nnunet_tf.inference.engines.engine import EngineNetwork
     from nnunet_tf.inference.volume.ensemble import Prediction, Wanted
+
+    Networks = Sequence[keras.Model] | Sequence[EngineNetwork]
 
 SomePredictor = TypeVar("SomePredictor", bound="Predictor")
 
@@ -51,10 +57,12 @@ class Predictor:
     `model` is a fold's folder, a folder of folds (`folds` chooses among them), a package (model.zip), or a sequence of
     these. `tta` averages over all flips that training has shown every model (`--mirror-axes`), `tta_axes` over those
     along some axes: "zy" keeps left and right apart.
-    `window_batch` is the number of windows at once, found by itself where None. Preprocessing is that of each model's
-    own plan, postprocessing what validation decided on.
+    `window_batch` is the number of windows at once, found by itself where None. `engine` "auto" is OpenVINO on a
+    processor where it is installed, else TensorFlow; both compute in float32 unless told by `precision` or `amp`.
+    Preprocessing is that of each model's own plan, postprocessing what validation decided on.
 
-    Raises UserError when a model is missing, incomplete or does not fit the others, or there is no such device.
+    Raises UserError when a model is missing, incomplete or does not fit the others, or there is no such device or
+    engine.
     """
 
     def __init__(
@@ -71,16 +79,20 @@ class Predictor:
         amp: bool = False,
         checkpoint: Checkpoint = "best",
         postprocessing: bool = True,
+        engine: EngineName = "auto",
+        precision: PrecisionName = "auto",
     ) -> None:
         if not 0 <= overlap <= LARGEST_OVERLAP:
             raise UserError(f"overlap {overlap:g}: is to be a share from 0 to {LARGEST_OVERLAP:g}")
         files = gather(model, folds, checkpoint)
-        for notice in start_tensorflow(device, amp).notices:
+        choice = choose_engine(engine, device, precision, amp)
+        groups = configurations(files)
+        try:
+            members, notices = _load_all(groups, choice, device)
+        except UnknownWeights:  # TensorFlow may know them, or says what is wrong
+            members, notices = _load_all(groups, replace(choice, engine="tensorflow"), device)
+        for notice in notices:
             warnings.warn(notice, stacklevel=2)
-        members = [
-            (group[0].plan, [_load(each.plan, each.network, each.weights) for each in group])
-            for group in configurations(files)
-        ]
         chosen = common_postprocessing(files) if postprocessing else None
         flipped = tta_axes or (learnt_flips(files) if tta else "")
         self._assemble(members, flipped, overlap, blend_mode, window_batch, chosen)
@@ -103,7 +115,7 @@ class Predictor:
 
     def _assemble(
         self,
-        members: "Sequence[tuple[Plan, Sequence[keras.Model]]]",
+        members: "Sequence[tuple[Plan, Networks]]",
         tta_axes: str,
         overlap: float,
         blend_mode: BlendMode,
@@ -147,13 +159,13 @@ class Predictor:
 
         Raises UserError where the device has too little memory for the windows.
         """
-        import tensorflow as tf
-
         from nnunet_tf.inference.volume.ensemble import Wanted
 
         try:
             prediction = self.ensemble.predict(volume, wanted or Wanted(), progress)
-        except tf.errors.ResourceExhaustedError:
+        except Exception as error:
+            if not _fills_device(error):
+                raise
             raise UserError(
                 "the device has no memory left for the windows; use --sw-batch-size 1 (window_batch), or --device cpu"
             ) from None
@@ -205,6 +217,24 @@ def _load(plan: Plan, settings: NetworkSettings, weights: Path) -> "keras.Model"
     network = build_network(plan.topology, plan.patch_size, len(plan.channels), plan.outputs, plain)
     load_weights(network, weights, DAMAGED)
     return network
+
+
+def _load_all(
+    groups: Sequence[Sequence[ModelFiles]], choice: EngineChoice, device: Device
+) -> "tuple[list[tuple[Plan, Networks]], tuple[str, ...]]":
+    """Each configuration's plan and networks, and lines for the user."""
+    plans = [group[0].plan for group in groups]
+    if choice.engine != "tensorflow":
+        return list(zip(plans, [load_networks(group, choice) for group in groups], strict=True)), choice.notices
+    runtime = start_tensorflow(device, amp=choice.precision == "bfloat16")
+    networks = [[_load(each.plan, each.network, each.weights) for each in group] for group in groups]
+    return list(zip(plans, networks, strict=True)), runtime.notices
+
+
+def _fills_device(error: Exception) -> bool:
+    """Whether TensorFlow has found no more memory on a device."""
+    tf = sys.modules.get("tensorflow")
+    return tf is not None and isinstance(error, tf.errors.ResourceExhaustedError)
 
 
 def _as_nifti(voxels: np.ndarray, affine: np.ndarray | None) -> NiftiImage:

@@ -7,13 +7,10 @@ from keras import layers
 
 from nnunet_tf.choices import Padding
 from nnunet_tf.networks.layers import EPSILON, Conv2D, Conv3D, InstanceNormalization, LeakyReLUOfSum
-from nnunet_tf.networks.settings import NetworkSettings
+from nnunet_tf.networks.settings import NetworkSettings, group_count
 
 INITIALIZER = "he_normal"
 BATCH_MOMENTUM = 0.9  # PyTorch's default, 1 - 0.1: Keras' 0.99 lags behind in runs of few steps
-# Wu and He (Group Normalization, 2018) take 32; the first stage's 32 features would each be a group of their own then,
-# which is instance normalisation. Myronenko (2018), for volumes, takes 8.
-GROUPS = 8
 
 
 def convolution(
@@ -149,7 +146,7 @@ def _normalization(
         case "batch":
             return layers.BatchNormalization(momentum=BATCH_MOMENTUM, **common)(values)
         case "group":
-            return layers.GroupNormalization(groups=_groups(values.shape[-1]), **common)(values)
+            return layers.GroupNormalization(groups=group_count(values.shape[-1]), **common)(values)
         case "none":
             return values
 
@@ -161,10 +158,6 @@ def _subtracts_mean(settings: NetworkSettings) -> bool:
 
 def _relu(values: keras.KerasTensor, settings: NetworkSettings, name: str) -> keras.KerasTensor:
     return layers.LeakyReLU(negative_slope=settings.negative_slope, name=name)(values)
-
-
-def _groups(features: int) -> int:
-    return max(groups for groups in range(1, GROUPS + 1) if features % groups == 0)
 
 
 def _dim(values: keras.KerasTensor) -> int:

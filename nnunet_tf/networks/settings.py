@@ -9,6 +9,10 @@ from data_preprocessing.common.task import MirrorAxes, Strict
 from nnunet_tf.choices import Encoder, NetworkName, Norm, Padding
 from nnunet_tf.networks.window import UNPADDED_LOSS, input_size
 
+# Wu and He (Group Normalization, 2018) take 32; the first stage's 32 features would each be a group of their own then,
+# which is instance normalisation. Myronenko (2018), for volumes, takes 8.
+GROUPS = 8
+
 
 class NetworkSettings(Strict):
     """The defaults are nnU-Net's (Isensee et al., Nature Methods 2021), without deep supervision.
@@ -34,3 +38,8 @@ class NetworkSettings(Strict):
     def input_size(self, patch_size: Sequence[int]) -> tuple[int, ...]:
         """Returns the size of the network's input around a patch; where it is larger, images are mirrored."""
         return tuple(patch_size) if self.network == "nnunet" else input_size(patch_size, self.unpadded_loss)
+
+
+def group_count(features: int) -> int:
+    """Returns the number of groups that group normalization divides `features` channels into: at most `GROUPS`."""
+    return max(groups for groups in range(1, GROUPS + 1) if features % groups == 0)

@@ -12,7 +12,7 @@ from data_preprocessing.images.checks.finding import Finding
 from data_preprocessing.jobs.backend import Backend
 from data_preprocessing.jobs.process_pool import Job, Outcome
 from data_preprocessing.planning.plan import Plan
-from nnunet_tf.choices import FoldName
+from nnunet_tf.choices import EngineName, FoldName, PrecisionName
 from nnunet_tf.inference.cases.local import Warnings, compute, too_little_memory
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.models.folder import Checkpoint
@@ -45,6 +45,8 @@ class PredictorOptions:
     amp: bool = False
     checkpoint: Checkpoint = "best"
     postprocessing: bool = True
+    engine: EngineName = "auto"
+    precision: PrecisionName = "auto"
 
 
 def predict_on_cluster(

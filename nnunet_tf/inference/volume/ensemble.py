@@ -3,11 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from data_preprocessing.common.machine import available_cores
 from data_preprocessing.images.volume_io import Volume
@@ -20,7 +18,7 @@ from nnunet_tf.inference.volume.member import Member, check_plans, patch_of
 from nnunet_tf.inference.volume.prediction import Canvas, Prediction, Wanted
 from nnunet_tf.inference.volume.resampled_planes import RestoredPlanes
 from nnunet_tf.inference.volume.spread import total_variance
-from nnunet_tf.inference.windows.forward import Flip, flip_subsets, make_forward
+from nnunet_tf.inference.windows.flips import Flip, flip_subsets
 from nnunet_tf.inference.windows.rolling_mean import mean_bytes
 from nnunet_tf.inference.windows.sliding_window import (
     Corner,
@@ -30,7 +28,6 @@ from nnunet_tf.inference.windows.sliding_window import (
     sliding_slabs,
     sliding_window,
     window_corners,
-    windows_at_once,
 )
 
 __all__ = ["Ensemble", "Member", "Prediction", "Wanted", "WindowOptions"]
@@ -48,6 +45,7 @@ class _Source:
 
     plan: Plan
     input_size: tuple[int, ...]
+    windows: WindowOptions
     forward: Forward
     channels: int
     image: np.ndarray
@@ -78,13 +76,12 @@ class Ensemble:
         values = (0, *(region.value for region in first.regions)) if first.regions else first.label_values
         self._numbers = np.array(values, np.min_scalar_type(max(values)))
         self._made: dict[bool, list[Forward]] = {}
-        self._device: Literal["cpu", "gpu"] = "gpu" if tf.config.list_logical_devices("GPU") else "cpu"
 
     def logits(self, prepared: np.ndarray) -> np.ndarray:
         """Returns the first member's logits `(D, H, W, outputs)`, float32, for its prepared image `(D, H, W, C)`."""
         member, forward = self.members[0], self._forwards(with_variance=False)[0]
-        plan, seen = member.plan, member.input_size
-        return sliding_window(prepared, patch_of(plan), forward, plan.outputs, self._windows(seen), seen)
+        plan, windows = member.plan, member.windows(self.options)
+        return sliding_window(prepared, patch_of(plan), forward, plan.outputs, windows, member.input_size)
 
     def predict(
         self, volume: Volume, wanted: Wanted = Wanted(), progress: Callable[[int, int], None] | None = None
@@ -101,7 +98,8 @@ class Ensemble:
             placement = place(volume, member.plan)
             image = prepare_image(volume, placement, member.plan)
             channels = member.plan.outputs * self._values_per_output(member, wanted.uncertainty)
-            sources.append(_Source(member.plan, member.input_size, forward, channels, image, placement))
+            windows = member.windows(self.options)
+            sources.append(_Source(member.plan, member.input_size, windows, forward, channels, image, placement))
         plan, placement = sources[0].plan, sources[0].placement
         canvas = Canvas(volume.array.shape[:3], placement, plan, self._numbers, wanted)
         bands = self._bands(sources)
@@ -122,7 +120,7 @@ class Ensemble:
                     patch_of(source.plan),
                     source.forward,
                     source.channels,
-                    self._windows(source.input_size),
+                    source.windows,
                     resampler.source_rows,
                     count.add,
                     source.input_size,
@@ -138,15 +136,8 @@ class Ensemble:
         return self._made[with_variance]
 
     def _forward(self, member: Member, with_variance: bool) -> Forward:
-        lone = self._windows(member.input_size).batch_size == 1
-        return make_forward(
-            member.networks,
-            self._flips(member.plan),
-            with_variance,
-            with_variance and self._needs_mean(member),
-            self._regions,
-            batch_size=1 if lone else None,
-        )
+        with_mean = with_variance and self._needs_mean(member)
+        return member.make_forward(self.options, self._flips(member.plan), with_variance, with_mean)
 
     def _needs_mean(self, member: Member) -> bool:
         """Whether the spread between members needs the mean probability over the passes of this one."""
@@ -159,10 +150,6 @@ class Ensemble:
         """The axes of a volume as those of the network's input, in all combinations."""
         axes = sorted(plan.axis_order.index(axis) - (3 - plan.dim) for axis in self.tta_axes)
         return flip_subsets(axis for axis in axes if axis >= 0)
-
-    def _windows(self, input_size: tuple[int, ...]) -> WindowOptions:
-        at_once = self.options.batch_size or windows_at_once(input_size, self._device)
-        return replace(self.options, batch_size=at_once)
 
     def _corners(self, source: _Source, rows: slice) -> list[Corner]:
         return window_corners(source.image.shape[:3], patch_of(source.plan), self.options.overlap, rows)

@@ -7,12 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nnunet_tf.inference.windows.flips import Flip
 from nnunet_tf.inference.windows.sliding_window import Forward
 
 LANES = 2  # passes that may run side by side: as fast as all of them, at a fraction of the memory
-
-Flip = tuple[int, ...]
-"""Spatial axes of the network's input that are turned round, 0 the first."""
 
 
 def make_forward(
@@ -59,16 +57,6 @@ def make_forward(
         return result[:, :, np.newaxis] if flat else result
 
     return forward
-
-
-def flip_subsets(axes: Iterable[int]) -> list[Flip]:
-    """Returns all subsets of `axes`, the empty one first.
-
-    >>> flip_subsets((0, 2))
-    [(), (0,), (2,), (0, 2)]
-    """
-    axes = tuple(axes)
-    return [subset for count in range(len(axes) + 1) for subset in itertools.combinations(axes, count)]
 
 
 def _flipped(network: keras.Model, patches: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:

@@ -1,0 +1,1 @@
+"""What computes networks: TensorFlow, OpenVINO or ONNX Runtime."""

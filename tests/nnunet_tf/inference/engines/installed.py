@@ -1,0 +1,11 @@
+"""The engines that are installed here beside TensorFlow."""
+
+import pytest
+
+from nnunet_tf.inference.engines.choice import MODULES, is_installed
+
+ENGINES = [
+    pytest.param(name, marks=pytest.mark.skipif(not is_installed(name), reason=f"{name} is not installed"))
+    for name in MODULES
+    if name != "tensorflow"
+]
