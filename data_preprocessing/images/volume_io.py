@@ -4,6 +4,7 @@ SimpleITK is not used for NIfTI: it fills truncated files with zeros and turns N
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from data_preprocessing.images.checks import file_format, geometry, grids
 from data_preprocessing.images.checks.finding import Finding, refuse
 from data_preprocessing.images.checks.voxels import check_finite, check_label_values, measure
 from data_preprocessing.images.image_file import load_image, open_image, save_image, with_channels
+from data_preprocessing.images.label_table import set_label_names
 from data_preprocessing.images.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
 from data_preprocessing.images.orientation import from_ras_zyx, lay_on, spacing_zyx
 
@@ -179,26 +181,28 @@ def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
     return float(np.abs(first - second).max()) <= grids.GRID_TOLERANCE
 
 
-def label_image(labels: np.ndarray, source: NiftiImage) -> NiftiImage:
+def label_image(labels: np.ndarray, source: NiftiImage, names: Mapping[int, str] | None = None) -> NiftiImage:
     """Returns label numbers `(z, y, x)` as an image on the voxel grid of `source`.
 
     The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is
-    uint8, uint16 past 255.
+    uint8, uint16 past 255. With `names` the header holds the name and color of each label number.
     """
     shape = source.shape if math.prod(source.shape) == labels.size else source.shape[:3]  # without channels
     voxels = from_ras_zyx(labels, source.affine).reshape(shape)
     dtype = np.min_scalar_type(int(voxels.max(initial=0)))
     image = _on_grid(np.ascontiguousarray(voxels, dtype), source, LABEL_INTENT)
     image.header["cal_min"] = image.header["cal_max"] = 0  # the source's display window
+    if names:
+        set_label_names(image.header, names)
     return image
 
 
-def write_label(path: Path, labels: np.ndarray, source: NiftiImage) -> None:
+def write_label(path: Path, labels: np.ndarray, source: NiftiImage, names: Mapping[int, str] | None = None) -> None:
     """Writes label numbers `(z, y, x)` as the image `label_image` makes of them, atomically.
 
     In the format of the suffix of `path`, which is NIfTI's or that of the file that `source` came from.
     """
-    save_image(path, label_image(labels, source))
+    save_image(path, label_image(labels, source, names))
 
 
 def write_map(path: Path, values: np.ndarray, source: NiftiImage, unit: float = 1.0, intent: str = "none") -> None:

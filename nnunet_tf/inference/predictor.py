@@ -20,6 +20,7 @@ from data_preprocessing.images.nifti_file import NiftiImage
 from data_preprocessing.images.volume_io import Volume, label_image
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import LARGEST_OVERLAP, EngineName, FoldName, PrecisionName
+from nnunet_tf.inference.cases.outputs import prediction_names
 from nnunet_tf.inference.engines.choice import EngineChoice, choose_engine, load_networks
 from nnunet_tf.inference.engines.weights import UnknownWeights
 from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, ModelFiles, read_network_settings
@@ -149,7 +150,8 @@ class Predictor:
         volume = self._volume(image, affine)
         for finding in volume.findings:
             warnings.warn(sentence(finding), stacklevel=2)
-        labels = label_image(self.predict(volume).labels, volume.source)
+        names = prediction_names(self.plans[0])
+        labels = label_image(self.predict(volume).labels, volume.source, names)
         return np.asarray(labels.dataobj) if isinstance(image, np.ndarray) else labels
 
     def predict(

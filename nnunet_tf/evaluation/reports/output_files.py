@@ -66,7 +66,7 @@ def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     """All files that the command reads."""
     for folder in filter(None, (options.predictions, options.labels, options.images)):
         yield from (*_images(folder).values(), *_images(folder / PROBABILITIES).values())
-        for home in (*homes(folder), folder / PROBABILITIES):
+        for home in (*homes(folder), folder, folder / PROBABILITIES):
             yield from home.glob(DESCRIPTIONS)
     for folder in filter(None, (options.cross_validation, options.model)):
         for home in (folder, *fold_folders(folder)):

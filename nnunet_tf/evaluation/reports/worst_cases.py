@@ -9,16 +9,16 @@ from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import make_folder, refuse_clashing_names
 from data_preprocessing.dataset.scan_names import FIRST_CHANNEL
 from data_preprocessing.dataset.scans import find_files, find_images
-from data_preprocessing.images.formats.registry import is_picture
 from data_preprocessing.images.image_file import read_header
 from data_preprocessing.images.volume_io import numbers_on, read_image
 from data_preprocessing.jobs.backend import Backend, Processes
 from data_preprocessing.jobs.process_pool import Job, Outcome
+from nnunet_tf.evaluation.reports.display import look_of
 from nnunet_tf.evaluation.reports.overlay import save_overlay
 from nnunet_tf.evaluation.scoring.case import open_pair, refuse_other_grid
 from nnunet_tf.evaluation.scoring.folder import FilePair, estimate_scoring, pair_files
 from nnunet_tf.evaluation.scoring.jobs import run_cases
-from nnunet_tf.evaluation.scoring.structures import class_names
+from nnunet_tf.evaluation.scoring.structures import class_names, first_channel
 from nnunet_tf.evaluation.summaries.summary import Evaluation
 
 BYTES_TO_DRAW = 12  # a voxel and channel: the image in float32, while it is read and its contrast is found
@@ -66,22 +66,30 @@ def save_overlays(
     images = images_by_name(folders.images)
     pairs = {pair.name: pair for pair in pair_files(folders.predictions, folders.labels)}
     names = {number: name for number, name in class_names(folders.predictions, folders.labels).items() if number}
+    channel = first_channel(folders.predictions, folders.labels)
     names = names or {score.value: score.structure for score in result.scores}
     jobs = []
     for case in worst_cases(result):
         image = image_of(case, images, folders.images)
-        arguments = (target / f"{case}.png", image, pairs[case], names, title(case, result), trust_grid)
+        arguments = (target / f"{case}.png", image, pairs[case], names, title(case, result), trust_grid, channel)
         jobs.append(Job(case, draw_case, arguments, _estimate(image, pairs[case])))
     files = [image_of(job.name, images, folders.images) for job in jobs]
     return run_cases(jobs, files, backend, on_case)
 
 
 def draw_case(
-    target: Path, image: Path, pair: FilePair, names: dict[int, str], heading: str, trust_grid: bool = False
+    target: Path,
+    image: Path,
+    pair: FilePair,
+    names: dict[int, str],
+    heading: str,
+    trust_grid: bool = False,
+    channel: str = "",
 ) -> Path:
     """Writes the picture of one case and returns its path; raises UserError when the grids differ.
 
     The labels may be stored in another voxel order than the image. With `trust_grid` origin or spacing may differ.
+    `channel` is the name of the image's first channel, by which CT is known.
     """
     predicted, true = open_pair(pair.prediction, pair.truth, trust_grid)
     volume = read_image((image,))
@@ -90,8 +98,8 @@ def draw_case(
         numbers_on(path, label, volume.source.affine)
         for path, label in ((pair.prediction, predicted), (pair.truth, true))
     )
-    grey, as_stored = volume.array[..., 0], is_picture(image)
-    save_overlay(target, grey, volume.spacing, prediction, names, heading, truth, as_stored)
+    look = look_of(image, volume, channel)
+    save_overlay(target, volume.array[..., 0], volume.spacing, prediction, names, heading, truth, look)
     return target
 
 

@@ -1,11 +1,13 @@
 """What is scored: which labels of a prediction stand for which labels of the truth, and their names."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.dataset.dataset import read_labels
+from data_preprocessing.dataset.dataset import read_channels, read_labels
 from data_preprocessing.planning.plan import PLAN_NAME, Plan, read_plan
+from nnunet_tf.evaluation.scoring.described_folder import FolderDescription, read_description
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,63 @@ class Structures:
 def find_structures(predictions: Path, labels: Path, include_background: bool = False) -> Structures | None:
     """Returns what is scored in a folder of predictions against a folder of labels, None where nothing names it.
 
-    The regions of the model that made the predictions, if they can be told from its labels, else its classes.
+    What the predictions' own dataset.json says; else the regions of the model that made them, if they can be told from
+    its labels, else its classes.
     """
-    plan = _model_plan(predictions)
+    described = read_description(predictions)
+    plan = None if described else _model_plan(predictions)
     structures = region_structures(plan) if plan and plan.regions else None
-    if structures is None:
+    if described and (described.true_labels is not None or not _label_names(labels)):
+        structures = _described_structures(described)
+    elif structures is None:
         names = class_names(predictions, labels)
         structures = class_structures(names) if names else None
+    if described and structures:  # a run of some structures is scored on these
+        values = {structure.value for structure in described.structures}
+        wanted = tuple(each for each in structures.scored if each.value in values)
+        structures = replace(structures, scored=wanted or structures.scored)
     return with_background(structures) if structures and include_background else structures
 
 
 def class_names(predictions: Path, labels: Path) -> dict[int, str]:
-    """Returns the class name of each label number, from `dataset.json` or `plan.json` one folder up; {} without any."""
+    """Returns the class name of each label number; {} where nothing names them.
+
+    From the `dataset.json` beside the labels, or in the folder of predictions, or from the `plan.json` one folder up.
+    """
+    names = _label_names(labels)
+    if names:
+        return names
+    described = read_description(predictions)
+    if described:
+        return described.labels
+    plan = _model_plan(predictions)
+    return _plan_names(plan) if plan else {}
+
+
+def first_channel(predictions: Path, labels: Path) -> str:
+    """Returns the name of the scans' first channel, such as CT; empty where nothing names it."""
+    described = read_description(predictions)
+    plan = None if described else _model_plan(predictions)
+    channels = described.channels if described else plan.channels if plan else ()
+    for home in () if channels else homes(labels):
+        with suppress(UserError):
+            channels = read_channels(home / "dataset.json")
+    return channels[0] if channels else ""
+
+
+def _label_names(labels: Path) -> dict[int, str]:
+    """The class names of the data set that a folder of labels belongs to; {} without dataset.json."""
     for home in homes(labels):
         dataset = home / "dataset.json"
         if dataset.is_file():
             return read_labels(dataset)
-    plan = _model_plan(predictions)
-    return _plan_names(plan) if plan else {}
+    return {}
+
+
+def _described_structures(described: FolderDescription) -> Structures:
+    scored = (Structure(each.name, each.value, each.predicted, each.true) for each in described.structures)
+    true = described.labels if described.true_labels is None else described.true_labels
+    return Structures(tuple(scored), described.labels, true)
 
 
 def class_structures(names: dict[int, str]) -> Structures:

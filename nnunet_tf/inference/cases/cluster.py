@@ -8,13 +8,13 @@ from threading import Lock
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.dataset.dataset import Case
-from data_preprocessing.images.checks.finding import Finding
 from data_preprocessing.jobs.backend import Backend
 from data_preprocessing.jobs.process_pool import Job, Outcome
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.choices import EngineName, FoldName, PrecisionName
 from nnunet_tf.inference.cases.local import Warnings, compute, too_little_memory
 from nnunet_tf.inference.cases.outputs import Outputs
+from nnunet_tf.inference.cases.report import CaseReport, NoLog, PeakMemory, RunLog
 from nnunet_tf.inference.models.folder import Checkpoint
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.inference.volume.inputs import memory_needed, read_case
@@ -50,12 +50,19 @@ class PredictorOptions:
 
 
 def predict_on_cluster(
-    backend: Backend, options: PredictorOptions, plans: Sequence[Plan], cases: Sequence[Case], outputs: Outputs
-) -> list[Outcome[list[Finding]]]:
+    backend: Backend,
+    options: PredictorOptions,
+    plans: Sequence[Plan],
+    cases: Sequence[Case],
+    outputs: Outputs,
+    log: RunLog = NoLog(),
+) -> list[Outcome[CaseReport]]:
     """Writes the segmentations of all cases; returns how those that failed did, by name.
 
-    `plans` are one of each configuration of the models. What is odd about a scan is said as `predict_cases` says it.
+    `plans` are one of each configuration of the models. What is odd about a scan is said as `predict_cases` says it,
+    and `log` hears of each case.
     """
+    by_name = {case.name: case for case in cases}
     jobs = [Job(case.name, predict_case, (options, plans, case, outputs), memory_needed(case, plans)) for case in cases]
     failed = []
     with track("Predicting", total=len(cases), unit="cases") as tracker:
@@ -64,26 +71,35 @@ def predict_on_cluster(
             raise_if_stopped()
             if outcome.result is None:
                 failed.append(outcome)
+                log.failed(by_name[outcome.name], str(outcome.failure))
             else:
-                warnings.tell(outcome.result)
+                warnings.tell(outcome.result.findings)
+                log.done(by_name[outcome.name], outcome.result)
             tracker.update(done, failed=len(failed), note=outcome.name)
         warnings.close()
     outputs.clear_leftovers(cases, alive=lambda process: False)  # of workers that were killed
     return sorted(failed, key=lambda outcome: outcome.name)
 
 
-def predict_case(options: PredictorOptions, plans: Sequence[Plan], case: Case, outputs: Outputs) -> list[Finding]:
-    """Writes the segmentation of one case and returns what is odd about it; runs on a worker, which keeps the models.
+def predict_case(options: PredictorOptions, plans: Sequence[Plan], case: Case, outputs: Outputs) -> CaseReport:
+    """Writes the segmentation of one case and returns what it took; runs on a worker, which keeps the models.
 
     Raises UserError as `predict_cases` tells it.
     """
-    with _one_at_a_time:
+    report = CaseReport()
+    with _one_at_a_time, PeakMemory() as memory:
         try:
-            volume = read_case(case, plans)
-            outputs.write(case, compute(_loaded(options), case, volume, outputs), volume.source)
+            with report.timed("read"):
+                volume = read_case(case, plans)
+            report.findings += volume.findings
+            with report.timed("compute"):
+                prediction = compute(_loaded(options), case, volume, outputs)
+            with report.timed("write"):
+                outputs.write(case, prediction, volume.source, volume)
         except MemoryError:
             raise UserError(too_little_memory(case)) from None
-    return list(volume.findings)
+        report.peak_bytes = memory.take()
+    return report
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import psutil
@@ -16,7 +16,7 @@ from data_preprocessing.common.inputs_kept import Inputs
 from data_preprocessing.dataset.dataset import Case
 from data_preprocessing.images.formats.registry import NIFTI_SUFFIX, SUFFIXES, result_suffix
 from data_preprocessing.images.nifti_file import NiftiImage
-from data_preprocessing.images.volume_io import load_label, write_label, write_map
+from data_preprocessing.images.volume_io import Volume, load_label, write_label, write_map
 from data_preprocessing.planning.plan import Plan
 from nnunet_tf.runtime.stopping import raise_if_stopped
 
@@ -31,17 +31,28 @@ PROBABILITIES, UNCERTAINTY = "probabilities", "uncertainty"  # the folders they 
 OUTPUTS_NAME = "outputs.json"  # names of the fourth axis of probability files, in order
 
 
+class CaseAnswers(Protocol):
+    """Files made from a segmentation and its scan, such as statistics and pictures."""
+
+    def files(self, folder: Path, case: Case) -> list[Path]:
+        """Returns the files of a case below `folder`."""
+
+    def write(self, folder: Path, case: Case, prediction: "Prediction", volume: Volume) -> None:
+        """Writes the files of a case below `folder`."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """The files of one run in `folder`: a segmentation a case, and what else is wanted in folders of their own.
 
-    A segmentation has the format of its scan, or what stands in for that; all else is NIfTI.
+    A segmentation has the format of its scan, or what stands in for that; probabilities and uncertainty are NIfTI.
     """
 
     folder: Path
     plan: Plan
     probabilities: ProbabilityFiles | None = None
     uncertainty: bool = False
+    answers: CaseAnswers | None = None
 
     def segmentation(self, case: Case) -> Path:
         """Returns where the label numbers of a case go."""
@@ -61,17 +72,22 @@ class Outputs:
         kinds = ("entropy", "spread") if self.uncertainty else ()
         return [self.folder / UNCERTAINTY / f"{case.name}_{kind}{NIFTI_SUFFIX}" for kind in kinds]
 
+    def extra_files(self, case: Case) -> list[Path]:
+        """Returns where all goes that is written beside the segmentation."""
+        answers = self.answers.files(self.folder, case) if self.answers else []
+        return [*self.probability_files(case), *self.uncertainty_files(case), *answers]
+
     def refuse_overwriting(self, inputs: Inputs, cases: Sequence[Case]) -> None:
         """Raises UserError where a file of one of the `cases` would replace a scan, or that of another case."""
         for case in cases:
-            for path in (self.segmentation(case), *self.probability_files(case), *self.uncertainty_files(case)):
+            for path in (self.segmentation(case), *self.extra_files(case)):
                 inputs.refuse_folder("--output", path.parent, "holds the scans themselves, which would be overwritten")
                 inputs.refuse_file("--output", path)
         refuse_clashing_names(self.folder, [case.name for case in cases])
 
     def is_done(self, case: Case) -> bool:
         """Returns whether all that is wanted of a case is there, and its segmentation can be read."""
-        if not all(path.is_file() for path in (*self.probability_files(case), *self.uncertainty_files(case))):
+        if not all(path.is_file() for path in self.extra_files(case)):
             return False
         try:
             load_label(self.segmentation(case))
@@ -85,10 +101,11 @@ class Outputs:
 
         return Wanted(self._kept_on_disk(case) if self.probabilities else None, self.uncertainty)
 
-    def write(self, case: Case, prediction: "Prediction", source: NiftiImage) -> None:
+    def write(self, case: Case, prediction: "Prediction", source: NiftiImage, volume: Volume | None = None) -> None:
         """Writes all that is wanted, each file whole or not at all, the segmentation last.
 
-        Raises UserError where it cannot be written, and KeyboardInterrupt between files where the user stops the run.
+        `volume` is the scan itself, which only `answers` need. Raises UserError where it cannot be written, and
+        KeyboardInterrupt between files where the user stops the run.
         """
         try:
             if self.probabilities and prediction.probabilities is not None:
@@ -98,7 +115,10 @@ class Outputs:
                 if values is not None:
                     raise_if_stopped()
                     write_map(path, values, source)
-            write_label(self.segmentation(case), prediction.labels, source)
+            if self.answers and volume is not None:
+                raise_if_stopped()
+                self.answers.write(self.folder, case, prediction, volume)
+            write_label(self.segmentation(case), prediction.labels, source, prediction_names(self.plan))
         finally:
             self.discard(case)
 
@@ -149,6 +169,11 @@ def check_output(output: Path, cases: Sequence[Case]) -> Inputs:
 
 def _same(folder: Path, other: Path) -> bool:
     return folder.exists() and other.exists() and folder.samefile(other)
+
+
+def prediction_names(plan: Plan) -> dict[int, str]:
+    """Returns the name of each number in predictions, the background (0) first."""
+    return {0: plan.classes[0]} | dict(_outputs(plan))
 
 
 def _outputs(plan: Plan) -> list[tuple[int, str]]:

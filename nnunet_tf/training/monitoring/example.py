@@ -8,6 +8,7 @@ import numpy as np
 from data_preprocessing.common.files import read_model
 from data_preprocessing.planning.plan import Plan
 from data_preprocessing.shards.format import CaseRecord, record_path
+from nnunet_tf.evaluation.reports.display import Look
 from nnunet_tf.evaluation.reports.overlay import save_overlay
 
 
@@ -33,5 +34,6 @@ def draw_example(path: Path, example: Example, plan: Plan, shards: Path, title: 
         np.transpose(volume, back) for volume in (example.image[..., 0], example.prediction, example.truth)
     )
     names = dict(enumerate(plan.scored, start=1))
+    look = Look(as_stored=record.of_picture, unit="pixels" if record.of_picture else "mm")
     zyx = [spacing[axis] for axis in back]
-    save_overlay(path, image, zyx, prediction, names, title, truth, record.of_picture)
+    save_overlay(path, image, zyx, prediction, names, title, truth, look)

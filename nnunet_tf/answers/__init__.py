@@ -1,0 +1,1 @@
+"""What people take away from segmentations: numbers, pictures, flags, records and DICOM objects."""
