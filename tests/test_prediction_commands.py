@@ -12,6 +12,7 @@ import pytest
 
 from data_preprocessing.common.errors import UserError
 from nnunet_tf import Predictor
+from nnunet_tf.answers.run_record import RunRecord
 from nnunet_tf.commands import predict
 from nnunet_tf.commands.start import run_command
 from nnunet_tf.inference.models.packaging import package
@@ -49,6 +50,10 @@ def whole(models, scans, tmp_path_factory):
 
 def voxels(folder):
     return {path.name: np.asarray(nib.load(path).dataobj) for path in sorted(folder.glob("[!.]*.nii.gz"))}
+
+
+def read_record(folder):
+    return RunRecord.model_validate_json((folder / "run.json").read_text())
 
 
 def same(found, expected):
@@ -124,6 +129,9 @@ def test_a_run_that_a_scheduler_ends_leaves_whole_files_and_says_how_to_go_on(mo
     assert said.splitlines()[-1] == f"predict.py: stopped; what is finished is in {tmp_path}, go on with --continue"
     assert "Traceback" not in said
     assert 0 < len(voxels(tmp_path)) < SCANS
+    record = read_record(tmp_path)
+    assert (record.status, record.exit_status) == ("stopped", 143)
+    assert set(record.cases) == {name.removesuffix(".nii.gz") for name in voxels(tmp_path)}
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -135,9 +143,13 @@ def test_a_list_of_scans_is_predicted_by_several_models_with_all_there_is_to_wri
     words = ["--model", models / "fold_0", tmp_path / "model.zip", "--input", listed, "--output", tmp_path / "out"]
     call_well("predict.py", *words, "--save-probabilities", "--save-uncertainty", "--tta-axes", "x")
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")) == [
+        "dataset.json",
+        "labels_itksnap.txt",
+        "labels_slicer.ctbl",
         "probabilities/outputs.json",
         "probabilities/scan_0.nii.gz",
         "probabilities/scan_2.nii.gz",
+        "run.json",
         "scan_0.nii.gz",
         "scan_2.nii.gz",
         *(f"uncertainty/scan_{scan}_{kind}.nii.gz" for scan in (0, 2) for kind in ("entropy", "spread")),
@@ -164,7 +176,9 @@ def test_a_worker_of_a_cluster_predicts_the_same(models, scans, whole, cluster_a
     words = ["--model", models, "--input", listed, "--output", folder, "--continue"]
     refused(call("predict.py", *words, "--backend", "dask", "--scheduler", cluster_address), str(damaged), "truncated")
     assert not np.asarray(nib.load(already).dataobj).any()
-    assert sorted(path.name for path in folder.iterdir()) == ["scan_0.nii.gz", "scan_1.nii.gz"]
+    assert sorted(path.name for path in folder.glob("*scan_*")) == ["scan_0.nii.gz", "scan_1.nii.gz"]
+    assert read_record(folder).cases["scan_0"].status == "done"
+    assert read_record(folder).cases["damaged"].status == "failed"
     np.testing.assert_array_equal(voxels(folder)["scan_0.nii.gz"], whole["scan_0.nii.gz"])
 
 

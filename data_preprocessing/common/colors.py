@@ -32,25 +32,25 @@ def rgb(color: str) -> tuple[int, int, int]:
 def _colors(count: int) -> tuple[str, ...]:
     steps = np.arange(0, 256, GRID_STEP)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    lab = _lab(candidates)
-    usable = (lab[:, 0] >= LIGHTNESS[0]) & (lab[:, 0] <= LIGHTNESS[1])
-    usable &= np.hypot(lab[:, 1], lab[:, 2]) >= SMALLEST_CHROMA
-    candidates, lab = candidates[usable], lab[usable]
+    places = lab(candidates)
+    usable = (places[:, 0] >= LIGHTNESS[0]) & (places[:, 0] <= LIGHTNESS[1])
+    usable &= np.hypot(places[:, 1], places[:, 2]) >= SMALLEST_CHROMA
+    candidates, places = candidates[usable], places[usable]
     chosen = [rgb(color) for color in PALETTE]
-    distance = np.full(len(lab), np.inf)
-    for known in _lab(np.array(chosen)):
-        distance = np.minimum(distance, np.linalg.norm(lab - known, axis=1))
+    distance = np.full(len(places), np.inf)
+    for known in lab(np.array(chosen)):
+        distance = np.minimum(distance, np.linalg.norm(places - known, axis=1))
     while len(chosen) < min(count, len(candidates)):
         farthest = int(distance.argmax())
         red, green, blue = map(int, candidates[farthest])
         chosen.append((red, green, blue))
-        distance = np.minimum(distance, np.linalg.norm(lab - lab[farthest], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(places - places[farthest], axis=1))
     colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in chosen]
     return tuple((colors * -(-count // len(colors)))[:count])  # thousands of classes share some
 
 
-def _lab(colors: np.ndarray) -> np.ndarray:
-    """CIELAB of sRGB colors `(n, 3)`, 0-255. Source: IEC 61966-2-1, CIE 15."""
+def lab(colors: np.ndarray) -> np.ndarray:
+    """Returns the CIELAB values `(n, 3)` of sRGB colors `(n, 3)`, 0-255. Source: IEC 61966-2-1, CIE 15."""
     share = colors / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     xyz = linear @ np.array(RGB_TO_XYZ).T / D65

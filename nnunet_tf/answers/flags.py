@@ -9,11 +9,11 @@ from pydantic import BaseModel, Field
 
 from data_preprocessing.common.files import read_model, write_model
 from data_preprocessing.planning.plan import Plan
+from nnunet_tf.inference.models.folder import RANGES_NAME
 
 if TYPE_CHECKING:
     from nnunet_tf.answers.statistics import CaseStatistics, StructureStatistics
 
-RANGES_NAME = "ranges.json"
 MEASURE_AGAIN = "measure it again with nnunet-tf statistics --save-ranges, or remove the file"
 
 VOLUME_MARGIN = 1.25  # times the largest training volume, or the smallest divided by it

@@ -103,7 +103,7 @@ def measure_case(
         components, largest = counts.get(structure.value) or _components_of(mask)
         row = grid.row(structure, mask, box, components, largest)
         row.intensities = {
-            channel: _intensities(volume.array[(*box, index)][mask]) for index, channel in enumerate(channels)
+            channel: _intensities(volume.array[..., index][box][mask]) for index, channel in enumerate(channels)
         }
         for field, values in (("border_entropy", entropy), ("border_spread", spread)):
             if values is not None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "shards to a model folder",
     "cross-validate": "train all folds of a task in turn",
     "predict": "segment scans with a trained model",
+    "statistics": "measure segmentations: volumes, intensities, places",
     "evaluate": "score segmentations against labels",
     "pool": "pool the validation scores of all folds",
     "detect": "tell defective images by their probabilities",

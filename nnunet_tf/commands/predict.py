@@ -3,20 +3,16 @@
 import argparse
 import sys
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
-from data_preprocessing.common.script import program, user_path
+from data_preprocessing.common.script import user_path
 from data_preprocessing.common.text import counted
 from nnunet_tf.choices import EngineName, FoldName, PrecisionName
+from nnunet_tf.commands.options.answers import add_answers, answers_of, summarize_statistics
 from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.prediction import predict_recorded, sources
 from nnunet_tf.commands.types import axes, fold, overlap, positive_int
 from nnunet_tf.runtime.stopping import stop_in_order
-
-if TYPE_CHECKING:
-    from data_preprocessing.dataset.dataset import Case
-    from nnunet_tf.inference.cases.outputs import Outputs
-    from nnunet_tf.inference.models.folder import ModelFiles
 
 
 def run(options: argparse.Namespace, parser: CommandParser) -> None:
@@ -27,7 +23,8 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
             ("task", "dim", "results"), "does not go with --model, which says what to load; leave one out"
         )
     stop_in_order()
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    warned: list[str] = []
+    warnings.showwarning = lambda message, *_: _warn(str(message), warned)
 
     if not options.model:
         from nnunet_tf.runtime.dimensions import set_dim
@@ -41,7 +38,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     from nnunet_tf.inference.models.grouping import gather
     from nnunet_tf.inference.volume.inputs import check_headers, part_of
 
-    paths, folds = _sources(options)
+    paths, folds = sources(options)
     models = gather(paths, folds, options.checkpoint)
     plan = models[0].plan
     source = options.input or [options.data / plan.dataset / "imagesTs"]
@@ -65,19 +62,23 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     folder = options.output or (home / PREDICTIONS_NAME if home else None)
     if folder is None:
         raise UserError("--output: name a folder, as packages and several models have none of their own")
-    outputs = Outputs(folder, plan, options.save_probabilities, options.save_uncertainty)
+    answers = answers_of(options, models, scans)
+    outputs = Outputs(folder, plan, options.save_probabilities, options.save_uncertainty, answers)
     outputs.refuse_overwriting(check_output(outputs.folder, scans), scans)
     if options.go_on:
         outputs.clear_leftovers(cases)
         cases = [case for case in cases if not outputs.is_done(case)]
     check_headers(cases, plan)
-    predict = _predict if options.backend == "processes" else _predict_on_cluster
-    failures = predict(options, models, cases, outputs) if cases else []
-    if len(failures) == 1:
-        raise UserError(failures[0])
-    if failures:
-        raise UserError(f"{len(failures)} of {len(cases)} scans failed: {' | '.join(failures)}")
+    if cases:
+        predict_recorded(options, models, cases, outputs, warned)
     print(f"{counted(len(cases), 'segmentation')} in {outputs.folder}")
+    if options.statistics:
+        summarize_statistics(outputs.folder, [case.name for case in cases])
+
+
+def _warn(message: str, warned: list[str]) -> None:
+    warned.append(message)
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def add_options(parser: CommandParser) -> None:
@@ -147,87 +148,7 @@ def add_options(parser: CommandParser) -> None:
         help="also probabilities, as one 4D NIfTI or one 3D NIfTI a class",
     )
     parser.add_argument("--save-uncertainty", action="store_true", help="also entropy, and spread over flips and folds")
-
-
-def _predict(
-    options: argparse.Namespace, models: "list[ModelFiles]", cases: "list[Case]", outputs: "Outputs"
-) -> list[str]:
-    """Returns why cases failed, a line each."""
-    from nnunet_tf.inference.cases.local import predict_cases
-    from nnunet_tf.inference.predictor import Predictor
-
-    predictor = Predictor(
-        models,
-        tta=options.tta,
-        tta_axes=options.tta_axes,
-        overlap=options.overlap,
-        blend_mode=options.blend_mode,
-        window_batch=options.sw_batch_size,
-        device=options.device,
-        amp=options.amp,
-        postprocessing=not options.no_postprocessing,
-        engine=options.engine,
-        precision=options.precision,
-    )
-    try:
-        return predict_cases(predictor, cases, outputs)
-    except KeyboardInterrupt as stopped:
-        raise _stopped(stopped, outputs) from None
-
-
-def _predict_on_cluster(
-    options: argparse.Namespace, models: "list[ModelFiles]", cases: "list[Case]", outputs: "Outputs"
-) -> list[str]:
-    """Returns why cases failed, a line each; exits with status 1 where that is no fault of the files'."""
-    from dataclasses import replace
-    from uuid import uuid4
-
-    from nnunet_tf.inference.cases.cluster import PredictorOptions, predict_on_cluster
-    from nnunet_tf.inference.models.grouping import common_postprocessing, configurations, learnt_flips
-    from nnunet_tf.runtime.backend import chosen_backend
-
-    paths, folds = _sources(options)
-    chosen = PredictorOptions(
-        run=uuid4().hex, model=tuple(paths), folds=tuple(folds) if folds else None, checkpoint=options.checkpoint,
-        tta=options.tta, tta_axes=options.tta_axes, overlap=options.overlap, blend_mode=options.blend_mode,
-        window_batch=options.sw_batch_size, device=options.device, amp=options.amp,
-        postprocessing=not options.no_postprocessing, engine=options.engine, precision=options.precision,
-    )  # fmt: skip
-    if chosen.postprocessing:
-        common_postprocessing(models)  # warns here, not in a worker's log
-    if chosen.tta and not chosen.tta_axes:
-        learnt_flips(models)  # likewise
-    there = [replace(case, images=tuple(path.absolute() for path in case.images)) for case in cases]
-    plans = [group[0].plan for group in configurations(models)]
-    try:
-        failed = predict_on_cluster(chosen_backend(options), chosen, plans, there, outputs)
-    except KeyboardInterrupt as stopped:
-        raise _stopped(stopped, outputs) from None
-    if not all(outcome.user_error for outcome in failed):
-        for outcome in failed:
-            print(f"{outcome.name}: {outcome.failure}", file=sys.stderr)
-        print(f"{program()}: {len(failed)} of {len(cases)} scans failed, see above", file=sys.stderr)
-        sys.exit(1)
-    return [str(outcome.failure) for outcome in failed]
-
-
-def _stopped(stopped: KeyboardInterrupt, outputs: "Outputs") -> KeyboardInterrupt:
-    return type(stopped)(f"{program()}: stopped; what is finished is in {outputs.folder}, go on with --continue")
-
-
-def _sources(options: argparse.Namespace) -> tuple[list[Path], list[FoldName] | None]:
-    """Where the models asked for lie, and which folds of them."""
-    from data_preprocessing.common.task import load_task
-    from data_preprocessing.planning.plan import folder_name
-    from nnunet_tf.inference.models.folder import model_folder
-
-    if options.model:
-        return options.model, options.fold
-    folds = options.fold or [0]
-    name = folder_name(load_task(options.task).task, options.dim)
-    if len(folds) == 1:
-        return [model_folder(options.results, name, folds[0])], None
-    return [options.results / name], folds
+    add_answers(parser)
 
 
 def _fold_list(text: str) -> list[FoldName]:

@@ -26,6 +26,7 @@ from nnunet_tf.inference.engines.weights import UnknownWeights
 from nnunet_tf.inference.models.folder import DAMAGED, WEIGHTS_NAME, Checkpoint, ModelFiles, read_network_settings
 from nnunet_tf.inference.models.grouping import ModelSource, common_postprocessing, configurations, gather, learnt_flips
 from nnunet_tf.inference.models.weights_file import load_weights
+from nnunet_tf.inference.postprocessing.selection import Selection, select
 from nnunet_tf.inference.postprocessing.settings import Postprocessing, apply
 from nnunet_tf.inference.volume.inputs import read_scan, scan_of, sentence
 from nnunet_tf.inference.windows.sliding_window import BlendMode, WindowOptions
@@ -60,7 +61,8 @@ class Predictor:
     along some axes: "zy" keeps left and right apart.
     `window_batch` is the number of windows at once, found by itself where None. `engine` "auto" is OpenVINO on a
     processor where it is installed, else TensorFlow; both compute in float32 unless told by `precision` or `amp`.
-    Preprocessing is that of each model's own plan, postprocessing what validation decided on.
+    Preprocessing is that of each model's own plan, postprocessing what validation decided on. `roi_subset` names the
+    structures to keep, `min_volume` the smallest component (mm3) of a structure: pairs, "" standing for all.
 
     Raises UserError when a model is missing, incomplete or does not fit the others, or there is no such device or
     engine.
@@ -82,10 +84,13 @@ class Predictor:
         postprocessing: bool = True,
         engine: EngineName = "auto",
         precision: PrecisionName = "auto",
+        roi_subset: Sequence[str] | None = None,
+        min_volume: Sequence[tuple[str, float]] = (),
     ) -> None:
         if not 0 <= overlap <= LARGEST_OVERLAP:
             raise UserError(f"overlap {overlap:g}: is to be a share from 0 to {LARGEST_OVERLAP:g}")
         files = gather(model, folds, checkpoint)
+        selection = Selection.of_names(files[0].plan, roi_subset, min_volume)
         choice = choose_engine(engine, device, precision, amp)
         groups = configurations(files)
         try:
@@ -96,7 +101,7 @@ class Predictor:
             warnings.warn(notice, stacklevel=2)
         chosen = common_postprocessing(files) if postprocessing else None
         flipped = tta_axes or (learnt_flips(files) if tta else "")
-        self._assemble(members, flipped, overlap, blend_mode, window_batch, chosen)
+        self._assemble(members, flipped, overlap, blend_mode, window_batch, chosen, selection)
 
     @classmethod
     def of_network(
@@ -122,11 +127,12 @@ class Predictor:
         blend_mode: BlendMode,
         window_batch: int | None,
         postprocessing: Postprocessing | None,
+        selection: Selection = Selection(),
     ) -> None:
         from nnunet_tf.inference.volume.ensemble import Ensemble, Member
 
         self.plans = tuple(plan for plan, _ in members)
-        self.postprocessing = postprocessing
+        self.postprocessing, self.selection = postprocessing, selection
         options = WindowOptions(overlap, blend_mode, window_batch)
         together = [Member(plan, tuple(networks)) for plan, networks in members]
         self.ensemble = Ensemble(together, options, _flipped_axes(tta_axes))
@@ -171,9 +177,11 @@ class Predictor:
             raise UserError(
                 "the device has no memory left for the windows; use --sw-batch-size 1 (window_batch), or --device cpu"
             ) from None
-        if self.postprocessing is None:
-            return prediction
-        return replace(prediction, labels=apply(prediction.labels, self.postprocessing))
+        labels = prediction.labels
+        if self.postprocessing is not None:
+            labels = apply(labels, self.postprocessing)
+        voxel_mm3 = abs(float(np.linalg.det(volume.source.affine[:3, :3])))
+        return replace(prediction, labels=select(labels, self.selection, voxel_mm3))
 
     def logits(self, prepared: np.ndarray) -> np.ndarray:
         """Returns the logits `(D, H, W, outputs)`, float32, of an image `(D, H, W, C)` prepared as the first plan says.

@@ -18,7 +18,7 @@ from nnunet_tf.evaluation.reports.overlay import save_overlay
 from nnunet_tf.evaluation.scoring.case import open_pair, refuse_other_grid
 from nnunet_tf.evaluation.scoring.folder import FilePair, estimate_scoring, pair_files
 from nnunet_tf.evaluation.scoring.jobs import run_cases
-from nnunet_tf.evaluation.scoring.structures import class_names, first_channel
+from nnunet_tf.evaluation.scoring.structures import channel_names, class_names
 from nnunet_tf.evaluation.summaries.summary import Evaluation
 
 BYTES_TO_DRAW = 12  # a voxel and channel: the image in float32, while it is read and its contrast is found
@@ -66,12 +66,12 @@ def save_overlays(
     images = images_by_name(folders.images)
     pairs = {pair.name: pair for pair in pair_files(folders.predictions, folders.labels)}
     names = {number: name for number, name in class_names(folders.predictions, folders.labels).items() if number}
-    channel = first_channel(folders.predictions, folders.labels)
+    channels = channel_names(folders.predictions, folders.labels)
     names = names or {score.value: score.structure for score in result.scores}
     jobs = []
     for case in worst_cases(result):
         image = image_of(case, images, folders.images)
-        arguments = (target / f"{case}.png", image, pairs[case], names, title(case, result), trust_grid, channel)
+        arguments = (target / f"{case}.png", image, pairs[case], names, title(case, result), trust_grid, *channels[:1])
         jobs.append(Job(case, draw_case, arguments, _estimate(image, pairs[case])))
     files = [image_of(job.name, images, folders.images) for job in jobs]
     return run_cases(jobs, files, backend, on_case)

@@ -1,7 +1,7 @@
 """Read and write `dataset.json` of a folder of predictions: what its label numbers stand for."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,7 +9,7 @@ from data_preprocessing.common.colors import distinct_colors
 from data_preprocessing.common.files import read_model
 
 DESCRIPTION_NAME = "dataset.json"
-WRITER = "nnunet-tf predict"
+WRITER: Final = "nnunet-tf predict"
 
 
 class DescribedStructure(BaseModel):

@@ -68,15 +68,16 @@ def class_names(predictions: Path, labels: Path) -> dict[int, str]:
     return _plan_names(plan) if plan else {}
 
 
-def first_channel(predictions: Path, labels: Path) -> str:
-    """Returns the name of the scans' first channel, such as CT; empty where nothing names it."""
+def channel_names(predictions: Path, labels: Path) -> tuple[str, ...]:
+    """Returns the names of the scans' channels, such as CT; () where nothing names them."""
     described = read_description(predictions)
     plan = None if described else _model_plan(predictions)
-    channels = described.channels if described else plan.channels if plan else ()
-    for home in () if channels else homes(labels):
+    if described or plan:
+        return described.channels if described else plan.channels if plan else ()
+    for home in homes(labels):
         with suppress(UserError):
-            channels = read_channels(home / "dataset.json")
-    return channels[0] if channels else ""
+            return read_channels(home / "dataset.json")
+    return ()
 
 
 def _label_names(labels: Path) -> dict[int, str]:

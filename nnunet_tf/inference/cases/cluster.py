@@ -47,6 +47,8 @@ class PredictorOptions:
     postprocessing: bool = True
     engine: EngineName = "auto"
     precision: PrecisionName = "auto"
+    roi_subset: tuple[str, ...] | None = None
+    min_volume: tuple[tuple[str, float], ...] = ()
 
 
 def predict_on_cluster(

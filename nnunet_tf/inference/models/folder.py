@@ -27,10 +27,13 @@ LAST_WEIGHTS_NAME = "last.weights.h5"  # of the last epoch
 NETWORK_NAME = "network.json"
 VALIDATION_NAME = "validation.json"  # scores of the best and the last epoch
 VALIDATION_PICTURE_NAME = "validation.png"  # the first case of the latest validation
+RANGES_NAME = "ranges.json"  # what training cases have, for flags
 PREDICTIONS_NAME = "predictions"  # what predict.py writes there unless told where
 
 MODEL_NAMES = (PLAN_NAME, NETWORK_NAME, WEIGHTS_NAME)  # what prediction cannot do without
-PACKAGED = re.compile(f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_NAMES, POSTPROCESSING_NAME)))})")
+PACKAGED = re.compile(
+    f"(fold_([0-9]+|all)/)?({'|'.join(map(re.escape, (*MODEL_NAMES, POSTPROCESSING_NAME, RANGES_NAME)))})"
+)
 
 REMEDY = "train one with train.py, or name another with --model"
 DAMAGED = "copy the model again, train one with train.py, or name another with --model"

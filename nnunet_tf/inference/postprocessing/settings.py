@@ -41,11 +41,11 @@ def apply(labels: np.ndarray, postprocessing: Postprocessing) -> np.ndarray:
     inside = crop(result, bounding_box(result))
     if postprocessing.keep_largest_foreground:
         foreground = connected_components(inside != 0)
-        _erase(inside, foreground, foreground.smaller([1]))
+        erase(inside, foreground, foreground.smaller([1]))
         del foreground
     if postprocessing.keep_largest:
         classes = connected_components(inside)
-        _erase(inside, classes, classes.smaller(postprocessing.keep_largest))
+        erase(inside, classes, classes.smaller(postprocessing.keep_largest))
     return result
 
 
@@ -62,7 +62,8 @@ def write_postprocessing(folder: Path, postprocessing: Postprocessing) -> None:
     write_model(folder / POSTPROCESSING_NAME, postprocessing)
 
 
-def _erase(labels: np.ndarray, components: Components, erased: np.ndarray) -> None:
+def erase(labels: np.ndarray, components: Components, erased: np.ndarray) -> None:
+    """Sets `labels` to 0, in place, in the components that are `erased`: bool, by their ids."""
     if erased.any():
         for planes in slabs(labels.shape):
             labels[planes][erased[components.ids[planes]]] = 0

@@ -10,6 +10,7 @@ from data_preprocessing.jobs.dask_cluster import DaskCluster
 from nnunet_tf.inference.cases import cluster as module
 from nnunet_tf.inference.cases.cluster import PredictorOptions, predict_on_cluster
 from nnunet_tf.inference.cases.outputs import Outputs
+from nnunet_tf.inference.cases.report import CaseReport
 from nnunet_tf.inference.volume.inputs import read_scan
 from tests.data_preprocessing.samples import save
 from tests.nnunet_tf.inference.model_samples import make_plan_of_one_class
@@ -27,7 +28,7 @@ def threshold_and_be_killed_once(options, plans, case, outputs):
         os.kill(os.getpid(), signal.SIGKILL)
     volume = read_scan(case, plans)
     write_label(outputs.segmentation(case), (volume.array[..., 0] > 0).astype(np.uint8), volume.source)
-    return list(volume.findings)
+    return CaseReport(list(volume.findings))
 
 
 def test_every_scan_is_segmented_though_a_worker_is_killed_in_mid_case(cluster_address, tmp_path, monkeypatch, capsys):

@@ -173,7 +173,7 @@ def test_one_scan_is_read_ahead_and_none_where_memory_is_short(cases, monkeypatc
     with ThreadPoolExecutor(1) as pool:
         reading = ReadingAhead(cases, [PLAN], pool)
         for taken, case in enumerate(cases, start=1):
-            assert reading.take() == case.name
+            assert reading.take()[0] == case.name
             pool.submit(lambda: None).result()  # by then the thread has done what it was asked for before
             assert len(read) == min(taken + ahead, len(cases))
 
