@@ -96,11 +96,11 @@ def _masks(stored: np.ndarray, numbers: Sequence[int]) -> Iterator[Frame]:
     """Frames that hold anything, segment by segment; one empty frame where none does, as there must be one."""
     present = [set(np.unique(stored[..., place]).tolist()) for place in range(stored.shape[2])]
     if not any(number in found for found in present for number in numbers):
-        yield 0, 0, np.zeros(stored.shape[1::-1], bool)
+        yield 0, 0, np.zeros((stored.shape[1], stored.shape[0]), bool)
     for segment, number in enumerate(numbers):
         for place, found in enumerate(present):
             if number in found:
-                yield segment, place, number == stored[..., place].T
+                yield segment, place, (stored[..., place] == number).T
 
 
 def _header(first: Dataset, slices: Sequence[Slice]) -> Dataset:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from data_preprocessing.common.colors import distinct_colors
 from data_preprocessing.common.figure import new_figure
@@ -25,6 +26,7 @@ MARKS = (("R", "L", "A", "P"), ("R", "L", "S", "I"), ("P", "A", "S", "I"))  # le
 WIDEST, HIGHEST = 13.0, 9.0  # inches of the planes together
 NARROWEST, LOWEST = 6.0, 3.0
 DASHES = (0, (3, 2))
+ON_BRIGHT = (withStroke(linewidth=2, foreground="black"),)  # for white marks on a bright scan
 
 
 def save_overlay(
@@ -138,7 +140,17 @@ def _orient(axes: Axes, axis: int, look: Look) -> None:
     places = ((0.01, 0.5, "left", "center"), (0.99, 0.5, "right", "center"),
               (0.5, 0.99, "center", "top"), (0.5, 0.01, "center", "bottom"))  # fmt: skip
     for mark, (x, y, horizontal, vertical) in zip(MARKS[axis], places, strict=True):
-        axes.text(x, y, mark, transform=axes.transAxes, color="white", fontsize=9, ha=horizontal, va=vertical)
+        axes.text(
+            x,
+            y,
+            mark,
+            transform=axes.transAxes,
+            color="white",
+            fontsize=9,
+            ha=horizontal,
+            va=vertical,
+            path_effects=ON_BRIGHT,
+        )
 
 
 def _draw_scale(axes: Axes, size: float, unit: str) -> None:
@@ -147,8 +159,16 @@ def _draw_scale(axes: Axes, size: float, unit: str) -> None:
     length = scale_length(abs(right - left) * size)
     share = length / size / abs(right - left)
     ends = (0.97 - share, 0.97)
-    axes.plot(ends, (0.04, 0.04), color="white", linewidth=2, transform=axes.transAxes, solid_capstyle="butt")
+    axes.plot(
+        ends,
+        (0.04, 0.04),
+        color="white",
+        linewidth=2,
+        transform=axes.transAxes,
+        solid_capstyle="butt",
+        path_effects=ON_BRIGHT,
+    )
     axes.text(
         sum(ends) / 2, 0.05, f"{length:g} {unit}", transform=axes.transAxes, color="white", fontsize=8, ha="center",
-        va="bottom",
+        va="bottom", path_effects=ON_BRIGHT,
     )  # fmt: skip
