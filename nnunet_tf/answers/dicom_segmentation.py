@@ -100,7 +100,7 @@ def _masks(stored: np.ndarray, numbers: Sequence[int]) -> Iterator[Frame]:
     for segment, number in enumerate(numbers):
         for place, found in enumerate(present):
             if number in found:
-                yield segment, place, (stored[..., place] == number).T
+                yield segment, place, np.equal(stored[..., place], number).T
 
 
 def _header(first: Dataset, slices: Sequence[Slice]) -> Dataset:

@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from data_preprocessing.common.machine import available_cores
 from nnunet_tf.inference.engines.engine import EngineNetwork, input_shape, network_graph
 from nnunet_tf.inference.engines.onnx_graph import OnnxOperations
 from nnunet_tf.inference.engines.weights import Weights
 from nnunet_tf.inference.models.folder import ModelFiles
-from nnunet_tf.runtime.stopping import available_cores
 
 ERRORS_ONLY = 3
 

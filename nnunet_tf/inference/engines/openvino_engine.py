@@ -8,12 +8,12 @@ from queue import Empty, SimpleQueue
 
 import numpy as np
 
+from data_preprocessing.common.machine import available_cores
 from nnunet_tf.inference.engines.engine import EngineNetwork, input_shape, network_graph
 from nnunet_tf.inference.engines.openvino_graph import OpenVINOOperations
 from nnunet_tf.inference.engines.openvino_library import ov
 from nnunet_tf.inference.engines.weights import Weights
 from nnunet_tf.inference.models.folder import ModelFiles
-from nnunet_tf.runtime.stopping import available_cores
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 LARGEST_ARRAYS = 4
