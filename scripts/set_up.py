@@ -15,6 +15,7 @@ import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -172,6 +173,26 @@ def install_wheels(environment: Path, folders: list[Path]) -> None:
     run(uv(), "pip", "install", "--offline", "--no-deps", *wheels, "--python", environment / "bin" / "python")
 
 
+def link_checkout(environment: Path) -> None:
+    """Have ``environment`` import from this checkout wherever it is started, and call its commands `nnunet-tf`.
+
+    As an editable install does, which would have to fetch a build backend.
+    """
+    (packages,) = environment.glob("lib/*/site-packages")
+    (packages / "nnunet_tf_checkout.pth").write_text(f"{REPOSITORY}\n")
+    command = environment / "bin" / "nnunet-tf"
+    python = environment / "bin" / "python"
+    # By way of sh, as the path of an interpreter may be too long for the first line, or have a space in it.
+    command.write_text(f"""#!/bin/sh
+'''exec' {shlex.quote(str(python))} "$0" "$@"
+' '''
+from nnunet_tf.commands.cli import main
+
+main()
+""")
+    command.chmod(0o755)
+
+
 def build(package: str, variant: str) -> None:
     """Build a wheel in an environment of its own, see that it works, and put it into the cache.
 
@@ -201,6 +222,7 @@ def steps_for(variant: str) -> Iterator[tuple[str, Callable[[], None]]]:
             check_compilers(variant)
             yield f"building {package} (the first time only)", partial(build, package, variant)
     yield "installing what was built", partial(install_wheels, VENV, list(folders.values()))
+    yield "linking this checkout", partial(link_checkout, VENV)
 
 
 def do(steps: list[tuple[str, Callable[[], None]]]) -> None:
