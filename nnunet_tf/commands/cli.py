@@ -11,7 +11,7 @@ from nnunet_tf.version import VERSION
 
 PROGRAM = "nnunet-tf"
 COMMANDS = {
-    "dataset": "make a data set of your own files, whatever their folders look like",
+    "dataset": "make a data set of your own files, in folders of any layout",
     "phantom": "write a made-up data set, to try everything on",
     "verify": "check a data set before any work is done on it",
     "plan": "write the config of a data set that has none",
