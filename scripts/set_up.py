@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import hashlib
 import os
 import platform
@@ -246,6 +245,8 @@ def set_up(variant: str | None) -> None:
         return
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
+        import fcntl
+
         fcntl.flock(lock, fcntl.LOCK_EX)  # another set-up under way fills the cache for this one
         LOG.write_text("")
         steps = list(steps_for(variant))

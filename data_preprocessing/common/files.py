@@ -1,7 +1,6 @@
 """Writing files so that a killed run never leaves half of one under its final name."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -9,6 +8,7 @@ import re
 import tempfile
 import time
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -115,7 +115,9 @@ def kept_folder(folder: Path, command: str, wait_seconds: float = 0.0) -> Iterat
     Raises UserError, naming `command`, when another process keeps it, and goes on doing so for `wait_seconds`.
     """
     make_folder(folder)
-    with open(folder / LOCK_NAME, "w") as lock:
+    with writing(folder / LOCK_NAME):
+        file = open(folder / LOCK_NAME, "w")  # noqa: SIM115
+    with file as lock:
         end = time.monotonic() + wait_seconds
         while not _locked(lock):
             if time.monotonic() >= end:
@@ -123,15 +125,24 @@ def kept_folder(folder: Path, command: str, wait_seconds: float = 0.0) -> Iterat
             time.sleep(SECONDS_BETWEEN_TRIES)
         for leftover in folder.glob(".*.*.*"):
             if TEMPORARY.match(leftover.name):
-                leftover.unlink()
+                with writing(leftover):
+                    leftover.unlink()
         yield
 
 
 def _locked(file: TextIO) -> bool:
+    """Whether the lock is this process's now; where neither system nor file system knows locks, with a warning."""
     try:
+        import fcntl
+
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except (ImportError, OSError) as error:  # Windows; Lustre and others without flock, ENOLCK of NFS
+        reason = getattr(error, "strerror", None) or "this system has none"
+        warnings.warn(
+            f"{file.name}: cannot be locked ({reason}): make sure that nothing else writes there", stacklevel=4
+        )
     return True
 
 

@@ -3,12 +3,14 @@
 import argparse
 import codecs
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.stopping import exit_stopped, stop_in_order
 from data_preprocessing.common.text import printable
 
 USER_ERROR_STATUS = 2
@@ -46,11 +48,14 @@ def user_path(text: str) -> Path:
 def run_script(main: Callable[[], None], name: str) -> None:
     """Runs the command `name`; a UserError is printed as one line and ends it with status 2."""
     accept_all_signs()
+    stop_in_order()
     try:
         main()
     except UserError as error:
         print_user_error(name, error)
         sys.exit(USER_ERROR_STATUS)
+    except KeyboardInterrupt as stopped:
+        exit_stopped(stopped, name)
 
 
 def print_user_error(name: str, error: Exception) -> None:
@@ -61,6 +66,9 @@ def print_user_error(name: str, error: Exception) -> None:
 def accept_all_signs() -> None:
     """Makes both streams print a sign that they cannot encode as an escape instead of raising an error."""
     codecs.register_error(HANDLER, _escape)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the process was started with it closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)

@@ -19,6 +19,7 @@ from data_preprocessing.images.label_table import set_label_names
 from data_preprocessing.images.nifti_file import NiftiImage, checked_grid, spatial_shape, stored
 from data_preprocessing.images.orientation import from_ras_zyx, lay_on, spacing_zyx
 
+FREE_TEXT = ("descrip", "aux_file", "db_name", "data_type")  # fields of the header that say what anyone wrote
 LABEL_INTENT = "label"  # NIfTI intent code 1002: viewers show a label map
 
 
@@ -181,45 +182,66 @@ def same_grid(first: np.ndarray, second: np.ndarray) -> bool:
     return float(np.abs(first - second).max()) <= grids.GRID_TOLERANCE
 
 
-def label_image(labels: np.ndarray, source: NiftiImage, names: Mapping[int, str] | None = None) -> NiftiImage:
+def label_image(
+    labels: np.ndarray, source: NiftiImage, names: Mapping[int, str] | None = None, keep_text: bool = False
+) -> NiftiImage:
     """Returns label numbers `(z, y, x)` as an image on the voxel grid of `source`.
 
     The header is a copy of the source's: shape (but for channels), sform, qform and their codes, units. The type is
-    uint8, uint16 past 255. With `names` the header holds the name and color of each label number.
+    uint8, uint16 past 255. Its free text and extensions, where converters put names of patients, come along with
+    `keep_text` only. With `names` the header holds the name and color of each label number.
     """
     shape = source.shape if math.prod(source.shape) == labels.size else source.shape[:3]  # without channels
     voxels = from_ras_zyx(labels, source.affine).reshape(shape)
     dtype = np.min_scalar_type(int(voxels.max(initial=0)))
-    image = _on_grid(np.ascontiguousarray(voxels, dtype), source, LABEL_INTENT)
+    image = _on_grid(np.ascontiguousarray(voxels, dtype), source, LABEL_INTENT, keep_text)
     image.header["cal_min"] = image.header["cal_max"] = 0  # the source's display window
     if names:
         set_label_names(image.header, names)
     return image
 
 
-def write_label(path: Path, labels: np.ndarray, source: NiftiImage, names: Mapping[int, str] | None = None) -> None:
+def write_label(
+    path: Path,
+    labels: np.ndarray,
+    source: NiftiImage,
+    names: Mapping[int, str] | None = None,
+    keep_text: bool = False,
+) -> None:
     """Writes label numbers `(z, y, x)` as the image `label_image` makes of them, atomically.
 
     In the format of the suffix of `path`, which is NIfTI's or that of the file that `source` came from.
     """
-    save_image(path, label_image(labels, source, names))
+    save_image(path, label_image(labels, source, names, keep_text))
 
 
-def write_map(path: Path, values: np.ndarray, source: NiftiImage, unit: float = 1.0, intent: str = "none") -> None:
+def write_map(
+    path: Path,
+    values: np.ndarray,
+    source: NiftiImage,
+    unit: float = 1.0,
+    intent: str = "none",
+    keep_text: bool = False,
+) -> None:
     """Writes `unit * values`, `(z, y, x)` or `(z, y, x, n)`, on the voxel grid of `source`, atomically.
 
     The file holds `values` in their own type and `unit` as its slope; they may lie on disk (`np.memmap`) and are passed
     on one of the `n` at a time. The header is otherwise that of `label_image`.
     """
     shape = (*spatial_shape(source), *values.shape[3:])
-    image = _on_grid(from_ras_zyx(values, source.affine).reshape(shape), source, intent)
+    image = _on_grid(from_ras_zyx(values, source.affine).reshape(shape), source, intent, keep_text)
     image.header["cal_min"], image.header["cal_max"] = 0, unit * np.iinfo(values.dtype).max if unit != 1 else 0
     image.header.set_slope_inter(unit, 0)
     save_image(path, image)
 
 
-def _on_grid(voxels: np.ndarray, source: NiftiImage, intent: str) -> NiftiImage:
+def _on_grid(voxels: np.ndarray, source: NiftiImage, intent: str, keep_text: bool) -> NiftiImage:
     header = source.header.copy()
+    if not keep_text:
+        for field in FREE_TEXT:
+            if field in header:  # NIfTI-2 has fewer
+                header[field] = b""
+        header.extensions = type(header.extensions)()
     header.set_data_dtype(voxels.dtype)
     header.set_intent(intent)
     # An affine that is the header's own: nibabel then keeps sform, qform and both codes as they stand there.

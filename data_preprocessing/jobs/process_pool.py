@@ -9,14 +9,13 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.jobs.blas import use_one_thread
-from data_preprocessing.jobs.worker_process import WorkerContext
+from data_preprocessing.jobs.worker_process import WorkerContext, start_worker
 
 Result = TypeVar("Result")
 
 BYTES_WORTH_PROCESSES = 64 * 2**20  # of compressed files: about as long as starting two processes
 QUEUE_PER_WORKER = 2  # handed over, so that a worker that ends a small case finds the next one there
-# Imported once, then every worker starts with it, NumPy and SciPy included: `use_one_thread` limits what is loaded.
+# Imported once, then every worker starts with it, NumPy and SciPy included: `start_worker` limits what is loaded.
 PRELOADED = ["data_preprocessing.shards.pipeline"]
 
 
@@ -51,7 +50,7 @@ def run_jobs(jobs: Sequence[Job[Result]], workers: int, memory: int) -> Iterator
     waiting = sorted(jobs, key=lambda job: -job.memory)
     running: dict[Future, Job[Result]] = {}
     size = max(1, min(workers, len(jobs)))
-    with ProcessPool(max_workers=size, context=context, initializer=use_one_thread) as pool:
+    with ProcessPool(max_workers=size, context=context, initializer=start_worker) as pool:
         try:
             while waiting or running:
                 while (job := _next_that_fits(waiting, list(running.values()), workers, memory)) is not None:

@@ -1,11 +1,15 @@
 """Worker processes that do not run the script of the program that starts them."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.popen_forkserver import Popen
 from multiprocessing.process import BaseProcess
+
+from data_preprocessing.common.stopping import end_with_parent
+from data_preprocessing.jobs.blas import use_one_thread
 
 
 class _WorkerProcess(ForkServerProcess):
@@ -35,3 +39,11 @@ def _without_main() -> Iterator[None]:
     finally:
         for name, value in hidden.items():
             setattr(main, name, value)
+
+
+def start_worker() -> None:
+    """Limits linear algebra to one thread, leaves Ctrl-C to the command, and ends where the command was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+    use_one_thread()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.common.files import write_json
+from data_preprocessing.common.files import write_json, writing
 
 TEST_SHARE = 0.25
 NUMBER = re.compile("[0-9]+")
@@ -24,6 +24,7 @@ def write_cases(
     """
     _refuse_other_data(folder, description["name"], names)
     first_test = len(names) - max(1, round(len(names) * TEST_SHARE))
+    _remove_older_cases(folder, {"Tr": names[:first_test], "Ts": names[first_test:]})
     for index, name in enumerate(names):
         split = "Tr" if index < first_test else "Ts"
         write_case(index, folder / f"images{split}" / name, folder / f"labels{split}" / name)
@@ -31,6 +32,16 @@ def write_cases(
     test = [f"./imagesTs/{name}" for name in names[first_test:]]
     counts = {"numTraining": len(training), "numTest": len(test)}
     write_json(folder / "dataset.json", {**description, **counts, "training": training, "test": test})
+
+
+def _remove_older_cases(folder: Path, kept: Mapping[str, Sequence[str]]) -> None:
+    """Cases of an older data set of the same name that this one lacks: who reads the folder would count them."""
+    kinds = {NUMBER.sub("", name) for names in kept.values() for name in names}
+    for part in PARTS:
+        for path in (folder / part).glob("[!.]*"):
+            if NUMBER.sub("", path.name) in kinds and path.name not in kept[part[-2:]]:
+                with writing(path):
+                    path.unlink()
 
 
 def _refuse_other_data(folder: Path, name: object, files: Sequence[str]) -> None:

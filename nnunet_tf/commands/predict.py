@@ -63,7 +63,9 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     if folder is None:
         raise UserError("--output: name a folder, as packages and several models have none of their own")
     answers = answers_of(options, models, scans)
-    outputs = Outputs(folder, plan, options.save_probabilities, options.save_uncertainty, answers)
+    outputs = Outputs(
+        folder, plan, options.save_probabilities, options.save_uncertainty, answers, options.keep_header_text
+    )
     outputs.refuse_overwriting(check_output(outputs.folder, scans), scans)
     if options.go_on:
         outputs.clear_leftovers(cases)
@@ -146,6 +148,11 @@ def add_options(parser: CommandParser) -> None:
         choices=("4d", "per-class"),
         const="4d",
         help="also probabilities, as one 4D NIfTI or one 3D NIfTI a class",
+    )
+    parser.add_argument(
+        "--keep-header-text",
+        action="store_true",
+        help="copy the scan's description and extensions too, which may name the patient",
     )
     parser.add_argument("--save-uncertainty", action="store_true", help="also entropy, and spread over flips and folds")
     add_answers(parser)

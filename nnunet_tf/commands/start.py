@@ -1,5 +1,6 @@
 """Running a command: how its end becomes a line and an exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -7,12 +8,10 @@ from types import ModuleType
 
 from data_preprocessing.common.errors import CommandFailed, UserError
 from data_preprocessing.common.script import USER_ERROR_STATUS, accept_all_signs, print_user_error, program
+from data_preprocessing.common.stopping import end_with_starter, exit_stopped, stop_in_order
 from nnunet_tf.commands.parser import CommandParser
-from nnunet_tf.runtime.stopping import Terminated
 
 FAILURE_STATUS = 1
-INTERRUPTED_STATUS = 130
-TERMINATED_STATUS = 143
 BROKEN_PIPE_STATUS = 141
 
 
@@ -22,6 +21,8 @@ def run(command: Callable[[], None]) -> None:
     CommandFailed is one line and status 1.
     """
     accept_all_signs()
+    stop_in_order()
+    end_with_starter()
     try:
         command()
         sys.stdout.flush()
@@ -29,12 +30,16 @@ def run(command: Callable[[], None]) -> None:
         print_user_error(program(), error)
         sys.exit(USER_ERROR_STATUS if isinstance(error, UserError) else FAILURE_STATUS)
     except KeyboardInterrupt as stopped:
-        if str(stopped):
-            print(stopped, file=sys.stderr)
-        sys.exit(TERMINATED_STATUS if isinstance(stopped, Terminated) else INTERRUPTED_STATUS)
+        exit_stopped(stopped, program())
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE_STATUS)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print cannot be printed
+        print_user_error(program(), UserError(f"cannot write ({error.strerror}); make room, or print to another place"))
+        sys.exit(USER_ERROR_STATUS)
 
 
 def run_script(command: ModuleType) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from nnunet_tf.runtime.stopping import Terminated
 
-SECONDS_TO_END = 30.0  # for a child that Ctrl-C has reached as it has this process; a signal to this one alone has not
+SECONDS_TO_END = 1.0  # for a child that Ctrl-C has reached as it has this process; a signal to this one alone has not
 
 
 @contextmanager

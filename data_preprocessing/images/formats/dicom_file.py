@@ -1,5 +1,6 @@
 """Read the header of a DICOM file, through pydicom, and tell what kind of object it is."""
 
+import re
 import struct
 import warnings
 import zlib
@@ -28,11 +29,13 @@ LONGEST_FIRST = 1024  # bytes of that element
 PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 KEYWORDS = (
+    "PatientID", "ComplexImageComponent",
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "Modality", "SeriesDescription", "SliceThickness",
     "SeriesInstanceUID", "SeriesNumber", "ImagePositionPatient", "ImageOrientationPatient", "SamplesPerPixel",
     "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "RescaleIntercept", "RescaleSlope", "ModalityLUTSequence", SHARED, PER_FRAME,
 )  # fmt: skip
+COMPONENTS = {"M": "M", "P": "P", "R": "R", "I": "I", "MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 TAGS = tuple(Tag(keyword) for keyword in KEYWORDS)
 INVALID = (
     InvalidDicomError, BytesLengthException, EOFError, ValueError, KeyError, IndexError, AttributeError,
@@ -94,6 +97,13 @@ class Header:
         """What the series is called: its number and description, or else its UID."""
         words = f"{self.text('SeriesNumber')} {self.text('SeriesDescription')}".split()
         return " ".join("".join(filter(str.isprintable, word)) for word in words) or self.series or "without a name"
+
+    @property
+    def component(self) -> str:
+        """Which part of complex numbers its pixels are, such as P of phase; empty where it does not tell."""
+        stated = self.text("ComplexImageComponent").upper()[:1]
+        values = re.findall(r"\w+", self.text("ImageType").upper())[2:]  # the first two tell where it comes from
+        return stated or next((COMPONENTS[value] for value in values if value in COMPONENTS), "")
 
     @property
     def modality(self) -> str:

@@ -98,6 +98,13 @@ def find_series(folder: Path) -> Series:
     kept, placeless = _divide(kept, [image.has_place for image in kept])
     if len({image.series for image in kept}) > 1:
         raise _several(folder, kept)
+    for what, count in (
+        ("patients", len({image.text("PatientID") for image in kept})),
+        ("parts of complex numbers (magnitude and phase)", len({image.component for image in kept})),
+    ):
+        if count > 1:
+            remedy = "put the files of each into a folder of its own"
+            raise unusable(folder, Row.DICOM_SERIES, f"holds slices of {count} {what}", remedy)
     findings = [
         warning(Row.DICOM_SERIES, f"{_listed(others)} passed over: {why}", PASSED_OVER)
         for others, why in ((localizers, "localizers"), (placeless, "images without a place in space"))

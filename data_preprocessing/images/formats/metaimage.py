@@ -6,7 +6,7 @@ open is as ITK reads it.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from data_preprocessing.images.checks.file_format import CONVERT_AGAIN
 from data_preprocessing.images.checks.finding import Row, unusable
 from data_preprocessing.images.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
-from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, no_voxels, one_number_a_voxel
+from data_preprocessing.images.formats.stored import LPS_TO_RAS, Stored, check_units, no_voxels, one_number_a_voxel
 from data_preprocessing.images.nifti_file import NiftiImage
 
 HEADER_BYTES = 2**20  # more than any header takes
@@ -63,7 +63,8 @@ def read(path: Path, as_label: bool) -> Stored:
     voxels = read_voxels(path, _data_files(path, header), shape, dtype)
     if len(shape) > int(header.fields["ndims"]):
         voxels = np.moveaxis(voxels, 0, -1)
-    return Stored(one_number_a_voxel(path, voxels.reshape(seen.voxels.shape, order="A")), seen.affine, seen.geometry)
+    voxels = one_number_a_voxel(path, voxels.reshape(seen.voxels.shape, order="A"))
+    return replace(seen, voxels=voxels, findings=check_units(header.fields.get("distanceunits", "mm")))
 
 
 def look(path: Path) -> Stored:

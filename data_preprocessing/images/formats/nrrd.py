@@ -3,8 +3,9 @@
 Source: https://teem.sourceforge.net/nrrd/format.html; what that leaves open is as ITK reads it.
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from data_preprocessing.images.checks.file_format import CONVERT_AGAIN
 from data_preprocessing.images.checks.finding import Row, unusable
 from data_preprocessing.images.formats.nrrd_geometry import Geometry, channel_axis, geometry_of
 from data_preprocessing.images.formats.raw_voxels import DataFile, Encoding, compress, read_voxels
-from data_preprocessing.images.formats.stored import Stored, no_voxels, one_number_a_voxel
+from data_preprocessing.images.formats.stored import Stored, check_units, no_voxels, one_number_a_voxel
 from data_preprocessing.images.nifti_file import NiftiImage
 
 HEADER_BYTES = 2**20  # more than any header takes
@@ -68,7 +69,9 @@ def read(path: Path, as_label: bool) -> Stored:
     voxels = read_voxels(path, _data_files(path, header), sizes, dtype)
     if channel is not None:
         voxels = np.moveaxis(voxels, channel, -1)
-    return Stored(one_number_a_voxel(path, voxels.reshape(seen.voxels.shape, order="A")), seen.affine, seen.geometry)
+    voxels = one_number_a_voxel(path, voxels.reshape(seen.voxels.shape, order="A"))
+    units = header.fields.get("space units", header.fields.get("units", ""))
+    return replace(seen, voxels=voxels, findings=check_units(*re.findall(r'"([^"]*)"', units)))
 
 
 def look(path: Path) -> Stored:

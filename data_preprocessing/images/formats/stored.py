@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_preprocessing.images.checks.finding import Finding, Row, unusable
+from data_preprocessing.images.checks.finding import Finding, Row, unusable, warning
 
 CONVERT = "convert it to NIfTI, or to one of the formats of docs/formats.md"
+MILLIMETRES = ("mm", "millimeter", "millimeters", "millimetre", "millimetres", "", "?", "???", "none", "unknown")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -37,6 +38,15 @@ class PictureGrid:
 
     in_colours: bool = False
     spacing: tuple[float, float, float] | None = None
+
+
+def check_units(*stated: str) -> tuple[Finding, ...]:
+    """A unit of length other than millimetres, or than one that says nothing."""
+    others = [unit for unit in stated if unit.strip().lower() not in MILLIMETRES]
+    if not others:
+        return ()
+    problem = f"its header says {others[0][:20]}, but its numbers are taken for millimetres"
+    return (warning(Row.UNIT, problem, "write them in millimetres, or correct the unit"),)
 
 
 def no_voxels(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -46,6 +46,7 @@ class Outputs:
     """The files of one run in `folder`: a segmentation a case, and what else is wanted in folders of their own.
 
     A segmentation has the format of its scan, or what stands in for that; probabilities and uncertainty are NIfTI.
+    `keep_text`: free text in the header of a scan is copied too.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Outputs:
     probabilities: ProbabilityFiles | None = None
     uncertainty: bool = False
     answers: CaseAnswers | None = None
+    keep_text: bool = False
 
     def segmentation(self, case: Case) -> Path:
         """Returns where the label numbers of a case go."""
@@ -114,11 +116,12 @@ class Outputs:
             for path, values in zip(self.uncertainty_files(case), maps, strict=False):
                 if values is not None:
                     raise_if_stopped()
-                    write_map(path, values, source)
+                    write_map(path, values, source, keep_text=self.keep_text)
             if self.answers and volume is not None:
                 raise_if_stopped()
                 self.answers.write(self.folder, case, prediction, volume)
-            write_label(self.segmentation(case), prediction.labels, source, prediction_names(self.plan))
+            names = prediction_names(self.plan)
+            write_label(self.segmentation(case), prediction.labels, source, names, self.keep_text)
         finally:
             self.discard(case)
 
@@ -141,7 +144,7 @@ class Outputs:
         unit = 1 / np.iinfo(probabilities.dtype).max
         for path, values in zip(files, per_output, strict=True):
             raise_if_stopped()
-            write_map(path, values, source, unit)
+            write_map(path, values, source, unit, keep_text=self.keep_text)
         if self.probabilities == "4d":
             write_json(files[0].parent / OUTPUTS_NAME, [name for _, name in _outputs(self.plan)])
 

@@ -20,10 +20,14 @@ from horovod.runner.elastic.settings import ElasticSettings
 from horovod.runner.gloo_run import launch_gloo_elastic
 from horovod.runner.http.http_server import RendezvousServer
 
+from data_preprocessing.common.stopping import end_with_starter
 from nnunet_tf.launch.horovod.discovery import SlotDiscovery
+from nnunet_tf.launch.horovod.launcher import SECONDS_TO_END
 from nnunet_tf.launch.horovod.workers import CONNECTION_TIMEOUT_SECONDS, START_TIMEOUT_SECONDS, Connection, Launch
 from nnunet_tf.launch.hosts import is_here
 from nnunet_tf.launch.ranks import SLOT_VARIABLE, SLOTS_VARIABLE
+
+safe_shell_exec.GRACEFUL_TERMINATION_TIME_S = SECONDS_TO_END  # as in launcher.py
 
 LOOPBACK = "lo"
 TIMEOUT_VARIABLE = "HOROVOD_GLOO_TIMEOUT_SECONDS"
@@ -34,6 +38,7 @@ SSH += ["-o", "LogLevel=ERROR", "-o", "ServerAliveInterval=5", "-o", "ServerAliv
 
 def main() -> None:
     """Runs the command on all workers until they have ended; fails when they have."""
+    end_with_starter()
     launch, command = Launch.model_validate_json(sys.argv[1]), sys.argv[2:]
     assert launch.elastic
     discovery = SlotDiscovery(launch.machines, launch.elastic.discovery)

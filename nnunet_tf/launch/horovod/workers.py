@@ -11,6 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.script import INSTALLED
+from data_preprocessing.common.stopping import child_environment
 from data_preprocessing.common.task import Strict
 from data_preprocessing.common.text import counted
 from nnunet_tf.launch.horovod.output import Output
@@ -82,7 +83,9 @@ def start(launch: Launch, command: Sequence[str]) -> None:
     check_own_name(alone=all_here(launch.hosts))
     name = INSTALLED if command[0] == "-m" else Path(command[0]).name
     output = Output(name, elastic=launch.elastic is not None)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
+    environment = child_environment() | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))
+    }
     words = _elastic_words(launch, command) if launch.elastic else _words(launch, command)
     with (
         subprocess.Popen(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import time_written, write_model
+from data_preprocessing.common.stopping import child_environment
 from data_preprocessing.dataset.splits import StatedFold
 from nnunet_tf.data.folds import split
 from nnunet_tf.evaluation.summaries.folds import CrossValidation, over_folds
@@ -100,7 +101,8 @@ def cross_validate(job: Job, command: Sequence[str], resume: bool, leads: bool =
         if leads:
             print(f"\nFold {fold} of {job.settings.folds}", flush=True)
         try:
-            with subprocess.Popen([sys.executable, *command, *options]) as process, stopped_alike(process):
+            words, environment = [sys.executable, *command, *options], child_environment()
+            with subprocess.Popen(words, env=environment) as process, stopped_alike(process):
                 status = process.wait()
         finally:
             # Not before the first epoch is kept: one that fails at once leaves an earlier cross-validation as it was.

@@ -1,12 +1,16 @@
+import errno
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from data_preprocessing.common.files import (
+    LOCK_NAME,
     atomic_path,
     checksum,
+    kept_folder,
     new_folder,
     read_model,
     validated,
@@ -155,3 +159,29 @@ def test_the_checksum_is_the_sha256_of_the_bytes(tmp_path):
     content = bytes(range(256)) * 300
     (tmp_path / "a.bin").write_bytes(content)
     assert checksum(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOSYS, "not implemented"), OSError(errno.ENOLCK, "no locks"), None])
+def test_where_there_are_no_locks_the_work_goes_on_with_a_warning(tmp_path, monkeypatch, problem):
+    def flock(file, how):
+        raise problem
+
+    if problem:
+        monkeypatch.setattr("fcntl.flock", flock)
+    else:
+        monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    with pytest.warns(UserWarning, match="lock"), kept_folder(tmp_path, "train.py"):
+        (tmp_path / "done").touch()
+    assert (tmp_path / "done").exists()
+
+
+def test_a_lock_that_is_a_folder_is_told(tmp_path):
+    (tmp_path / LOCK_NAME).mkdir()
+    with refused(tmp_path / LOCK_NAME), kept_folder(tmp_path, "train.py"):
+        pass
+
+
+def test_json_too_deep_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with refused(tmp_path / "a.json"):
+        read_model(tmp_path / "a.json", Pair, "correct it")

@@ -217,3 +217,22 @@ def test_a_map_of_integers_is_scaled_by_its_unit_and_passed_on_from_the_disk(tmp
     assert found.header["cal_max"] == 1
     np.testing.assert_array_equal(found.dataobj.get_unscaled(), OBLIQUE[1].voxels(on_disk.transpose(3, 2, 1, 0)))
     assert found.get_fdata().max() <= 1 + 1e-6
+
+
+def with_text(path):
+    image = nib.Nifti1Image(anatomy(), np.eye(4))
+    image.header["descrip"], image.header["aux_file"], image.header["db_name"] = b"Jane Doe", b"doe.dcm", b"doe"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"Jane Doe, born 1970"))
+    nib.save(image, path)
+    return load_nifti(path)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_anyone_wrote_into_a_header_is_copied_on_request_only(tmp_path, keep):
+    source = with_text(tmp_path / "scan.nii")
+    labels = np.zeros(anatomy().shape[::-1], np.uint8)
+    write_label(tmp_path / "label.nii", labels, source, keep_text=keep)
+    write_map(tmp_path / "map.nii", labels, source, keep_text=keep)
+    for name in ("label.nii", "map.nii"):
+        assert (b"oe" in (tmp_path / name).read_bytes()) == keep
+    assert nib.load(tmp_path / "label.nii").header.get_intent()[0] == "label"

@@ -331,3 +331,19 @@ def test_a_sequence_of_no_use_does_not_matter(tmp_path):
     dataset["PixelData"].VR = "OW"
     save_dataset(tmp_path / "s" / "one", dataset)
     np.testing.assert_array_equal(np.asarray(load_image(tmp_path / "s").dataobj).T, TRUTH[:1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PatientID": "another"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "P"]},
+        {"ComplexImageComponent": "PHASE"},
+    ],
+)
+def test_slices_of_two_patients_or_of_magnitude_and_phase_are_no_volume(tmp_path, changes):
+    common = {"ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    for k, pixels in enumerate(stored_numbers(4)):
+        write_slice(tmp_path / "series" / f"{k}.dcm", pixels, k, **(common | (changes if k % 2 else {})))
+    with refused(tmp_path / "series"):
+        load_image(tmp_path / "series")

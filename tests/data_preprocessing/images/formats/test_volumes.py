@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from data_preprocessing.images.checks.finding import Row
 from data_preprocessing.images.image_file import load_image, read_header
 from data_preprocessing.images.volume_io import load_label, read_image, read_label, same_grid, write_label
 from tests.data_preprocessing.samples import LAYOUTS, OBLIQUE, RAS, anatomy, refused
@@ -210,3 +211,18 @@ def test_a_label_with_fractions_is_refused(tmp_path):
     for suffix in SUFFIXES:
         with refused(write(tmp_path / f"a{suffix}", anatomy(dtype=np.float32) / 2, RAS.affine()), "fractional"):
             load_label(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "old", "new", "warned"),
+    [
+        (".mha", b"ElementDataFile", b"DistanceUnits = um\nElementDataFile", True),
+        (".mha", b"ElementDataFile", b"DistanceUnits = mm\nElementDataFile", False),
+        (".nrrd", b"kinds:", b'space units: "mm" "mm" "m"\nkinds:', True),
+        (".nrrd", b"kinds:", b'space units: "mm" "mm" "mm"\nkinds:', False),
+    ],
+)
+def test_another_unit_than_millimetres_is_warned_of(tmp_path, suffix, old, new, warned):
+    path = write(tmp_path / f"a{suffix}", LARGE, RAS.affine())
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    assert (Row.UNIT in {finding.row for finding in read_image((path,)).findings}) == warned
