@@ -3,7 +3,7 @@
 import io
 import zlib
 from pathlib import Path
-from typing import IO, cast
+from typing import BinaryIO, cast
 
 from pydicom.filereader import _read_file_meta_info, read_preamble
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -30,7 +30,7 @@ class BoundedFile(io.BufferedReader):
         return super().read(size)
 
 
-def open_dicom(path: Path) -> IO[bytes]:
+def open_dicom(path: Path) -> BinaryIO:
     """Returns the open file; raises Unusable where its deflated data set is a bomb."""
     stream = BoundedFile(path)
     try:
@@ -40,7 +40,7 @@ def open_dicom(path: Path) -> IO[bytes]:
     except BaseException:
         stream.close()
         raise
-    return cast(IO[bytes], stream)
+    return cast(BinaryIO, stream)
 
 
 def _is_deflated(stream: BoundedFile) -> bool:

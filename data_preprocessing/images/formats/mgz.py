@@ -57,7 +57,7 @@ def _stated_length(path: Path, start: bytes) -> tuple[tuple[int, ...], int, int]
         raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
     if min(shape) < 1:
         raise _invalid(path, ValueError(f"shape {tuple(shape)}"))
-    itemsize = _numpy_type(code).itemsize
+    itemsize = np.dtype(data_type_codes.numpy_dtype[code]).itemsize
     return tuple(shape), itemsize, HEADER_BYTES + math.prod(shape) * itemsize + FOOTER_BYTES
 
 
@@ -82,7 +82,3 @@ def write(path: Path, image: Nifti1Image | Nifti2Image) -> None:
 
 def _invalid(path: Path, error: Exception) -> Exception:
     return unusable(path, Row.UNREADABLE, f"not a valid MGH file ({error})", CONVERT_AGAIN)
-
-
-def _numpy_type(code: int) -> np.dtype:
-    return data_type_codes.numpy_dtype[code]  # type: ignore[return-value]

@@ -94,8 +94,7 @@ def _fill(target: np.ndarray, file: DataFile, slice_bytes: int) -> None:
             _check_excess(path, length, size, slice_bytes)
             stream.readinto(target.view(np.uint8).data)
             return
-        assert file.encoding in ("zlib", "bzip2")
-        blocks = decompressed(path, stream, file.encoding)
+        blocks = decompressed(path, stream, "bzip2" if file.encoding == "bzip2" else "zlib")
         length = _collect(target.view(np.uint8), blocks, file.inner_offset, size + slice_bytes)
     refuse(path, *check_length(length, size))
     _check_excess(path, length, size, slice_bytes)

@@ -6,6 +6,8 @@ import pytest
 from nnunet_tf.runtime.child import stopped_alike
 from nnunet_tf.runtime.stopping import Terminated
 
+pytestmark = pytest.mark.slow
+
 # Says more than a pipe holds once it is told to end.
 TALKS_AT_THE_END = """
 import signal, sys, time
