@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_preprocessing.common.script import USER_ERROR_STATUS, program
+from data_preprocessing.common.stopping import INTERRUPTED_STATUS, TERMINATED_STATUS
 from nnunet_tf.choices import FoldName
 from nnunet_tf.commands.options.answers import summarize_statistics
-from nnunet_tf.commands.start import FAILURE_STATUS, INTERRUPTED_STATUS, TERMINATED_STATUS
+from nnunet_tf.commands.start import FAILURE_STATUS
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset.dataset import Case

@@ -6,7 +6,6 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from pydicom import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -137,7 +136,7 @@ def read_header(path: Path) -> Header | None:
                     found.append(int(tag))
                 return bool(found)
 
-            dataset = read_partial(cast(BinaryIO, stream), stop_when=at_pixels, force=True, specific_tags=list(TAGS))
+            dataset = read_partial(stream, stop_when=at_pixels, force=True, specific_tags=list(TAGS))
             header = Header(path, dataset, found[0] if found else 0)
             if not header.kind and not header.is_image:
                 raise damaged(path)

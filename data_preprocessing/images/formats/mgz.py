@@ -57,7 +57,7 @@ def _stated_length(path: Path, start: bytes) -> tuple[tuple[int, ...], int, int]
         raise unusable(path, Row.VOXEL_TYPE, f"voxels of type {code}", "convert it to one number a voxel")
     if min(shape) < 1:
         raise _invalid(path, ValueError(f"shape {tuple(shape)}"))
-    itemsize = np.dtype(data_type_codes.numpy_dtype[code]).itemsize
+    itemsize = np.dtype(data_type_codes.numpy_dtype[code]).itemsize  # type: ignore[call-overload]
     return tuple(shape), itemsize, HEADER_BYTES + math.prod(shape) * itemsize + FOOTER_BYTES
 
 
