@@ -14,18 +14,20 @@ NOTHING = "nothing to report"
 FILES_SHOWN = 5  # of those that share one problem
 
 
-def findings_table(findings: Sequence[Finding], command: str = "") -> Table:
+def findings_table(findings: Sequence[Finding], command: str = "", whole_paths: bool = False) -> Table:
     """Returns a table of findings in the order given; neighbours that differ in nothing but their file share a line.
 
     Without any finding its one line says so. Where not all files are shown, `command`, which lists them, stands below.
+    With `whole_paths` none is broken, whatever the width: `print_whole`.
     """
     if not findings:
         table = Table(show_header=False)
         table.add_row(NOTHING)
         return table
     table = Table(title=summary(findings), show_lines=True)
+    longest = max(len(finding.file) for finding in findings) if whole_paths else None
     for heading in ("", "where", "problem", "what to do"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", min_width=longest if heading == "where" else None)
     for _, group in groupby(
         findings, key=lambda finding: (finding.level, finding.row, finding.problem, finding.remedy)
     ):

@@ -21,6 +21,9 @@ COLUMNS = 10
 def summary_table(summary: Summary, plan: Plan) -> Table:
     """Returns the table that ends a run: cases, shapes before and after, voxels of each class, size on disk."""
     table = Table(title=Text(f"{plan.dataset}, {plan.dim}D"), show_header=False)
+    size = f"{summary.bytes / 2**20:,.0f} MiB in {summary.folder}"
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", min_width=len(size))  # so that `print_whole` breaks no path
     table.add_row("cases", str(len(summary.records)))
     table.add_row("median shape before", _median_shape([record.shape for record in summary.records]))
     table.add_row("median shape after", _median_shape([record.shard_shape for record in summary.records]))
@@ -31,7 +34,7 @@ def summary_table(summary: Summary, plan: Plan) -> Table:
         table.add_row(Text(f"voxels of {name}"), f"{count:,}")
     empty = sum(not any(record.class_voxels[1:]) for record in summary.records)
     table.add_row("cases without foreground", str(empty))
-    table.add_row("size on disk", Text(f"{summary.bytes / 2**20:,.0f} MiB in {summary.folder}"))
+    table.add_row("size on disk", Text(size))
     return table
 
 

@@ -43,6 +43,7 @@ def add_scoring_options(parser: CommandParser) -> None:
     add("--worst", type=positive_int, default=WORST, help="cases of lowest Dice to name, per class")
     add("--tolerance-mm", type=non_negative_float, default=TOLERANCE_MM, help="of NSD")
     add("--surface", action=argparse.BooleanOptionalAction, default=True, help="measure NSD, HD95 and ASSD")
+    add("--against", type=user_path, metavar="DIR", help="also compare with other segmentations of the same cases")
     add("--count-absent", action="store_true", help="Dice and NSD of a class absent in both are 1, as NVIDIA has it")
     add("--include-background", action="store_true", help="score label 0 as a structure too")
 
@@ -74,6 +75,7 @@ def score(options: argparse.Namespace, backend: "Backend") -> "tuple[Evaluation,
     from nnunet_tf.evaluation.reports.worst_cases import check_images
     from nnunet_tf.evaluation.scoring.folder import evaluate
     from nnunet_tf.evaluation.scoring.options import ScoringOptions
+    from nnunet_tf.evaluation.summaries.comparison import compare
     from nnunet_tf.runtime.progress import track
 
     if options.overlays:
@@ -84,18 +86,26 @@ def score(options: argparse.Namespace, backend: "Backend") -> "tuple[Evaluation,
     )
     with track("Scoring", total=None, unit="cases") as tracker:
         result = evaluate(options.predictions, options.labels, backend, what, options.worst, tracker.update)
+    failed = dict(result.failed)
+    if options.against:
+        with track("Scoring the others", total=None, unit="cases") as tracker:
+            other = evaluate(options.against, options.labels, backend, what, options.worst, tracker.update)
+        result = result.model_copy(update={"against": compare(result.scores, other.scores)})
+        failed |= {f"{options.against}: {name}": failure for name, failure in other.failed.items()}
     write_scores(options, result)
     drawn = draw(options, result, backend) if options.overlays else {}
-    return result, dict(result.failed) | drawn
+    return result, failed | drawn
 
 
 def _show(options: argparse.Namespace, result: "Evaluation") -> None:
-    from nnunet_tf.evaluation.reports.tables import print_evaluation
+    from nnunet_tf.evaluation.reports.tables import print_comparison, print_evaluation
 
     if result.classes:
         print_evaluation(f"{counted(len(result.cases), 'case')}, mean ± deviation", result)
     else:
         print("Nothing to score: the files hold no number but 0, which --include-background scores")
+    if result.against:
+        print_comparison(f"Dice here and in {options.against}", result.against)
     if result.unpredicted:
         print(f"Without prediction, not scored: {', '.join(result.unpredicted)}")
     warn_of_grids(options)

@@ -47,19 +47,19 @@ def _check(parser: CommandParser, options: argparse.Namespace) -> None:
         given += ["--backend"] * (options.backend != "processes")
         given += ["--find-postprocessing"] * options.find_postprocessing + ["--overlays"] * bool(options.overlays)
         given += ["--detection"] * options.detection + ["--include-background"] * options.include_background
-        given += ["--trust-grid"] * options.trust_grid
+        given += ["--trust-grid"] * options.trust_grid + ["--against"] * bool(options.against)
         if given:
             parser.error(f"{given[0]} does not go with --cross-validation, which reads what training has scored")
         return
     missing = [name for name, folder in folders.items() if not folder]
     if missing:
         parser.error(f"{' and '.join(missing)} missing: name the folders to compare")
-    others = ("csv", "plot", "overlays", "find_postprocessing", "include_background", "trust_grid")
+    others = ("csv", "plot", "overlays", "against", "find_postprocessing", "include_background", "trust_grid")
     given = [f"--{name.replace('_', '-')}" for name in others if options.detection and getattr(options, name)]
     given += ["--backend"] * (options.detection and options.backend != "processes")
     if given:
         parser.error(f"{given[0]} does not go with --detection, which writes --json and nothing else")
-    of_scoring = ("csv", "json", "plot", "overlays", "include_background", "count_absent")
+    of_scoring = ("csv", "json", "plot", "overlays", "against", "include_background", "count_absent")
     given = [f"--{name.replace('_', '-')}" for name in of_scoring if getattr(options, name)]
     if options.find_postprocessing and given:
         parser.error(f"{given[0]} does not go with --find-postprocessing, which writes into the model's folder only")

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     from data_preprocessing.shards.report import summary_table
     from nnunet_tf.commands.verify import check
     from nnunet_tf.runtime.backend import chosen_backend
-    from nnunet_tf.runtime.console import wide_console
+    from nnunet_tf.runtime.console import print_whole
 
     fill_in(options, parser)
     backend = chosen_backend(options)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
         _print_collected(made.plan, made.collected)
     if made.summary.failures:
         _end_where_failed(made.summary)
-    wide_console().print(summary_table(made.summary, made.plan))
+    print_whole(summary_table(made.summary, made.plan))
     if options.report:
         print(f"{counted(made.drawn, 'case')} drawn in {options.report}")
 

@@ -47,7 +47,7 @@ def check(options: argparse.Namespace, name: str, backend: "Backend", everything
     from data_preprocessing.dataset.verify import check_dataset
     from data_preprocessing.dataset.verify_report import findings_json, findings_table
     from data_preprocessing.images.checks.finding import Unusable, worst_first
-    from nnunet_tf.runtime.console import wide_console
+    from nnunet_tf.runtime.console import print_whole, wide_console
     from nnunet_tf.runtime.progress import track
 
     with track(f"Checking {name}", total=None, unit="cases") as tracker:
@@ -70,7 +70,8 @@ def check(options: argparse.Namespace, name: str, backend: "Backend", everything
         raise Unusable(errors[0])
     elif findings or everything:
         command = shlex.join([INSTALLED, "verify", *source_words(options), "--json"])
-        wide_console(stderr=not everything).print(findings_table(findings, command))
+        table = findings_table(findings, command, whole_paths=True)
+        print_whole(table, wide_console(stderr=not everything))
     if errors:
         raise UserError(f"{name}: {counted(len(errors), 'error')}, see above; correct them")
 

@@ -44,7 +44,18 @@ def add_files(parser: CommandParser) -> None:
 
 def without_others(parser: CommandParser) -> None:
     """Leaves empty what other commands of evaluation read and write, and this one has no options of."""
-    others = ("predictions", "labels", "images", "csv", "json", "plot", "overlays", "model", "cross_validation")
+    others = (
+        "predictions",
+        "labels",
+        "images",
+        "csv",
+        "json",
+        "plot",
+        "overlays",
+        "model",
+        "cross_validation",
+        "against",
+    )
     known = {action.dest for action in parser._actions}
     parser.set_defaults(**{name: None for name in others if name not in known})
 

@@ -11,6 +11,7 @@ class Score(BaseModel):
     """One structure of one case. What is not counted is None: all but the volumes where it is absent in both.
 
     Where it is absent in one, Dice and NSD are 0 and the distances infinite. `difference_ml` is predicted - true.
+    `precision` is the share of the prediction that is true, `recall` that of the truth that is predicted.
     Of scores taken from training's validation only the Dice is known.
     """
 
@@ -27,6 +28,8 @@ class Score(BaseModel):
     predicted_ml: float | None = None
     true_ml: float | None = None
     difference_ml: float | None = None
+    precision: float | None = None
+    recall: float | None = None
 
 
 def outcome(predicted: bool, true: bool) -> Outcome:

@@ -64,7 +64,7 @@ def make_folders(options: argparse.Namespace) -> None:
 
 def _read_files(options: argparse.Namespace) -> Iterator[Path]:
     """All files that the command reads."""
-    for folder in filter(None, (options.predictions, options.labels, options.images)):
+    for folder in filter(None, (options.predictions, options.labels, options.images, options.against)):
         yield from (*_images(folder).values(), *_images(folder / PROBABILITIES).values())
         for home in (*homes(folder), folder, folder / PROBABILITIES):
             yield from home.glob(DESCRIPTIONS)

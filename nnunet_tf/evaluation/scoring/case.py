@@ -133,7 +133,7 @@ def absent_score(case: str, structure: Structure, options: ScoringOptions) -> Sc
 def _overlap_score(
     case: str, structure: Structure, counts: tuple[int, int, int], voxel_ml: float, options: ScoringOptions
 ) -> Score:
-    _, predicted, true = counts
+    both, predicted, true = counts
     score = float(dice(np.array(counts), absent=1.0 if options.count_absent else np.nan))
     became = outcome(predicted > 0, true > 0)
     return Score(
@@ -146,6 +146,8 @@ def _overlap_score(
         predicted_ml=predicted * voxel_ml,
         true_ml=true * voxel_ml,
         difference_ml=(predicted - true) * voxel_ml,
+        precision=both / predicted if predicted else None,
+        recall=both / true if true else None,
     )
 
 

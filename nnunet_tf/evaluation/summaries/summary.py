@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnunet_tf.evaluation.metrics.dice import ClassSummary, Summary
 from nnunet_tf.evaluation.metrics.scores import Score
+from nnunet_tf.evaluation.summaries.comparison import Comparison
 
 
 class Statistics(BaseModel):
@@ -40,6 +41,8 @@ class StructureSummary(ClassSummary):
     hd95_mm: Statistics | None = None
     assd_mm: Statistics | None = None
     difference_ml: Statistics | None = None
+    precision: Statistics | None = None
+    recall: Statistics | None = None
     worst: list[WorstCase]
 
 
@@ -54,7 +57,8 @@ class Evaluation(Summary):
     """All scores and what they come to.
 
     `mean_dice` is the mean of the classes' means; `all_classes` and `worst` are about the mean Dice of each case.
-    `failed` tells which cases could not be scored, `unpredicted` which labels have no prediction.
+    `failed` tells which cases could not be scored, `unpredicted` which labels have no prediction. `against` compares
+    with another folder of predictions.
     """
 
     model_config = ConfigDict(ser_json_inf_nan="strings")
@@ -66,6 +70,7 @@ class Evaluation(Summary):
     tolerance_mm: float | None = None
     failed: dict[str, Failure] = Field(default_factory=dict)
     unpredicted: list[str] = Field(default_factory=list)
+    against: list[Comparison] = Field(default_factory=list)
 
 
 def statistics(values: Iterable[float | None]) -> Statistics:
@@ -109,7 +114,7 @@ def _structure_summary(name: str, rows: Sequence[Score], worst: int) -> Structur
     outcomes = [row.outcome for row in rows]
     measured = {
         measure: over
-        for measure in ("nsd", "hd95_mm", "assd_mm", "difference_ml")
+        for measure in ("nsd", "hd95_mm", "assd_mm", "difference_ml", "precision", "recall")
         if (over := statistics(getattr(row, measure) for row in rows)).count
     }
     return StructureSummary(

@@ -2,10 +2,13 @@ import io
 import sys
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 
 from data_preprocessing.common.script import accept_all_signs
-from nnunet_tf.runtime.console import wide_console
+from data_preprocessing.dataset.verify_report import findings_table
+from data_preprocessing.images.checks.finding import Row, warning
+from nnunet_tf.runtime.console import print_whole, wide_console
 from nnunet_tf.runtime.progress import track
 
 NAMES = ["pat [pre]", "tumour [/core]", "[red]a[/red]", "\\[x]", ":warning: x", "{note}", "a [link=http://b]c"]
@@ -51,3 +54,11 @@ def test_a_stream_that_cannot_print_a_sign_prints_an_escape(monkeypatch, encodin
     assert "udcff" in text
     assert ("肝" if encoding == "utf-8" else "\\u809d") in text
     assert ("0.5 +- 0.1" if encoding == "ascii" else "0.5 ± 0.1") in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_path_is_printed_in_one_piece_however_narrow_the_terminal_is(capsys, width):
+    path = "a/folder/" + "long name " * 12 + ".nii.gz"
+    findings = [warning(Row.UNIT, "the unit is metre, " * 3, "correct it").at(path)]
+    print_whole(findings_table(findings, whole_paths=True), Console(width=width, markup=False))
+    assert any(path in line for line in capsys.readouterr().out.splitlines())
