@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
 from data_preprocessing.common.files import read_model, write_model
 from data_preprocessing.planning.plan import Plan
-from nnunet_tf.inference.models.folder import RANGES_NAME
+from nnunet_tf.inference.models.folder import RANGES_NAME, is_fold
 
 if TYPE_CHECKING:
     from nnunet_tf.answers.statistics import CaseStatistics, StructureStatistics
@@ -22,6 +22,7 @@ SPACING_RATIO = 3.0  # of the scan's to the plan's, where training's range is no
 HIGHEST_ENTROPY = 0.55  # nats, mean over the surface; a border between two equally likely classes has ln 2 = 0.69
 HIGHEST_SPREAD = 0.2  # of a probability
 
+Number = TypeVar("Number", int, float)
 Code = Literal["empty", "volume", "components", "entropy", "spread", "intensity", "spacing"]
 
 
@@ -67,20 +68,24 @@ def ranges_of(cases: "Sequence[CaseStatistics]") -> Ranges:
         channels = there[0].intensities
         structures[name] = StructureRange(
             cases=len(there),
-            volume_ml=_extremes(volumes) if len(volumes) == len(there) else None,
+            volume_ml=extremes(volumes) if len(volumes) == len(there) else None,
             voxels=(min(row.voxels for row in there), max(row.voxels for row in there)),
             components=(min(row.components for row in there), max(row.components for row in there)),
             mean_intensity={
-                channel: _extremes([row.intensities[channel].mean for row in there if channel in row.intensities])
+                channel: extremes([row.intensities[channel].mean for row in there if channel in row.intensities])
                 for channel in channels
             },
         )
-    spacings = [sorted(case.spacing) for case in cases if case.unit == "mm"]
-    spacing = None
-    if spacings:
-        first, second, third = (_extremes(list(side)) for side in zip(*spacings, strict=True))
-        spacing = first, second, third
-    return Ranges(cases=len(cases), spacing=spacing, structures=structures)
+    spacings = [case.spacing for case in cases if case.unit == "mm"]
+    return Ranges(cases=len(cases), spacing=spacing_range(spacings) if spacings else None, structures=structures)
+
+
+def spacing_range(
+    spacings: Sequence[tuple[float, float, float]],
+) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
+    """Returns lowest and highest of the smallest, middle and largest spacing (mm) of each case."""
+    first, second, third = (extremes(side) for side in zip(*map(sorted, spacings), strict=True))
+    return first, second, third
 
 
 def write_ranges(folder: Path, ranges: Ranges) -> None:
@@ -89,8 +94,8 @@ def write_ranges(folder: Path, ranges: Ranges) -> None:
 
 
 def read_ranges(folder: Path) -> Ranges | None:
-    """Returns the ranges in a model's folder, or in that of its folds; None where there are none."""
-    for home in (folder, folder.parent):
+    """Returns the ranges kept for a model, None where there are none; of a fold those in the folder of folds first."""
+    for home in (folder.parent, folder) if is_fold(folder) else (folder,):
         if (home / RANGES_NAME).is_file():
             return read_model(home / RANGES_NAME, Ranges, MEASURE_AGAIN)
     return None
@@ -142,11 +147,11 @@ def _beyond(value: float, known: tuple[float, float], unit: str) -> list[str]:
 def _intensity_flags(row: "StructureStatistics", plan: Plan | None, known: StructureRange | None) -> list[Flag]:
     flags = []
     for index, (channel, found) in enumerate(row.intensities.items()):
-        extremes = known.mean_intensity.get(channel) if known else None
-        if extremes:
-            margin = (extremes[1] - extremes[0]) / 4
-            low, high = extremes[0] - margin, extremes[1] + margin
-        elif not known and plan and index < len(plan.normalization) and plan.normalization[index].name == "ct":
+        means = known.mean_intensity.get(channel) if known else None
+        if means:
+            margin = (means[1] - means[0]) / 4
+            low, high = means[0] - margin, means[1] + margin
+        elif plan and index < len(plan.normalization) and plan.normalization[index].name == "ct":
             how = plan.normalization[index]
             low = -math.inf if how.low is None else how.low
             high = math.inf if how.high is None else how.high
@@ -178,5 +183,6 @@ def _spacing_flags(case: "CaseStatistics", plan: Plan | None, ranges: Ranges | N
     return [Flag(code="spacing", text=f"voxels of {shown} mm, training has {told} mm")] if outside else []
 
 
-def _extremes(values: Sequence[float]) -> tuple[float, float]:
+def extremes(values: Sequence[Number]) -> tuple[Number, Number]:
+    """Returns the lowest and the highest of some values."""
     return min(values), max(values)

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from data_preprocessing.common.files import write_model, writing
 from data_preprocessing.planning.plan import PLAN_NAME
-from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, WEIGHTS_NAME
+from nnunet_tf.answers.flags import write_ranges
+from nnunet_tf.answers.training_ranges import ranges_of_shards
+from nnunet_tf.inference.models.folder import LAST_WEIGHTS_NAME, NETWORK_NAME, RANGES_NAME, WEIGHTS_NAME
 from nnunet_tf.inference.models.manifest import replacing_model
 from nnunet_tf.inference.models.trained_cases import write_trained_cases
 from nnunet_tf.networks.build import build_network, full_resolution
@@ -31,7 +33,7 @@ class TrainedModel:
 
     def __init__(self, job: Job, group: Group, loss_scaling: bool) -> None:
         plan, settings = job.plan, job.settings
-        self.job = job
+        self.job, self._has_ranges = job, False
         self.network = self._build()
         decay = settings.optimizer.ema
         self.average = WeightAverage(self.network, decay) if decay else None
@@ -107,6 +109,18 @@ class TrainedModel:
                 self._save_weights(folder / name, prefix.with_name(prefix.name + name))
         write_settings(folder, self.job.settings)
         write_trained_cases(self.job.folder, self.job.cases)
+        self._write_ranges()
+
+    def _write_ranges(self) -> None:
+        """Writes what the training cases have into the model folder, once a run; predict.py flags what lies outside."""
+        if self._has_ranges:
+            return
+        ranges = ranges_of_shards(self.job.shards, self.job.fold.training, self.job.plan)
+        if ranges:
+            write_ranges(self.job.folder, ranges)
+        else:
+            (self.job.folder / RANGES_NAME).unlink(missing_ok=True)  # that of another run
+        self._has_ranges = True
 
     def _save_weights(self, path: Path, temporary: Path) -> None:
         with writing(path):
