@@ -139,6 +139,23 @@ def test_ranges_kept_in_a_model_flag_what_lies_outside(predicted, model, scans, 
         (model / RANGES_NAME).unlink()
 
 
+def test_two_folders_are_compared_case_by_case(predicted, tmp_path, capsys):
+    for number in range(2):
+        path = predicted / f"scan_{number}.nii.gz"
+        whole = voxels(path)
+        save(tmp_path / "labels" / path.name, whole, nib.load(path).affine)
+        save(tmp_path / "other" / path.name, np.where(np.indices(SHAPE)[0] < 10, whole, 0), nib.load(path).affine)
+    words = ("--predictions", predicted, "--labels", tmp_path / "labels", "--n-jobs", 1)
+    run(evaluate, *words, "--against", tmp_path / "other", "--json", tmp_path / "scores.json")
+    rows = json.loads((tmp_path / "scores.json").read_text())["against"]
+    assert [row["structure"] for row in rows] == ["organ", "lesion", "mean"]
+    assert all(row["here"] == 1 and row["difference"] > 0 and row["better"] == 2 for row in rows)
+    said = capsys.readouterr().out
+    assert all(f"{row['difference']:+.4f}" in said for row in rows)
+    with pytest.raises(UserError, match="dataset.json"):
+        run(evaluate, *words, "--against", predicted, "--json", predicted / "dataset.json")
+
+
 def test_evaluation_takes_names_from_the_folder(predicted, tmp_path, capsys):
     for number in range(2):
         path = predicted / f"scan_{number}.nii.gz"

@@ -19,12 +19,14 @@ from data_preprocessing.common.script import program
 from data_preprocessing.dataset.dataset import Case
 from nnunet_tf.inference.cases.outputs import Outputs
 from nnunet_tf.inference.cases.report import CaseReport
+from nnunet_tf.inference.engines.choice import EngineChoice
 from nnunet_tf.inference.models.folder import ModelFiles, is_fold
 from nnunet_tf.inference.volume.inputs import sentence
+from nnunet_tf.runtime.processor import read_processor
 from nnunet_tf.version import VERSION
 
 RUN_NAME = "run.json"
-LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "nibabel")
+LIBRARIES = ("tensorflow", "tensorflow-cpu", "keras", "openvino", "onnxruntime", "numpy", "nibabel")
 SECONDS_BETWEEN_WRITES = 10.0
 MIB = 2**20
 
@@ -54,6 +56,7 @@ class DeviceRecord(_Record):
 
     kind: Literal["cpu", "gpu", "cluster"]
     name: str
+    engine: str
     precision: str
 
 
@@ -186,22 +189,24 @@ class Recorder:
             return {}
 
 
-CLUSTER = DeviceRecord(kind="cluster", name="that of its workers", precision="")
+CLUSTER = DeviceRecord(kind="cluster", name="that of its workers", engine="", precision="")
 
 
-def device_record() -> DeviceRecord:
-    """Returns what TensorFlow computes on in this process."""
+def device_record(choice: EngineChoice) -> DeviceRecord:
+    """Returns what a predictor computes on in this process; imports no engine that does not."""
+    name = str(read_processor())
+    if choice.engine != "tensorflow":
+        return DeviceRecord(kind="cpu", name=name, engine=choice.engine, precision=choice.precision)
     import keras
     import tensorflow as tf
-
-    from nnunet_tf.runtime.processor import read_processor
 
     precision = keras.config.dtype_policy().name
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
-        return DeviceRecord(kind="cpu", name=str(read_processor()), precision=precision)
+        return DeviceRecord(kind="cpu", name=name, engine=choice.engine, precision=precision)
     details = tf.config.experimental.get_device_details(gpus[0])
-    return DeviceRecord(kind="gpu", name=str(details.get("device_name", gpus[0].name)), precision=precision)
+    device = str(details.get("device_name", gpus[0].name))
+    return DeviceRecord(kind="gpu", name=device, engine=choice.engine, precision=precision)
 
 
 def _model_record(model: ModelFiles, found: "Future[str]") -> ModelRecord:

@@ -78,7 +78,7 @@ def _predict(
         engine=options.engine,
         precision=options.precision,
     )
-    _begin(options, models, outputs, recorder, device_record())
+    _begin(options, models, outputs, recorder, device_record(predictor.choice))
     try:
         return predict_cases(predictor, cases, outputs, recorder)
     except KeyboardInterrupt as stopped:

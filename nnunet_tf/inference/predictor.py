@@ -96,7 +96,9 @@ class Predictor:
         try:
             members, notices = _load_all(groups, choice, device)
         except UnknownWeights:  # TensorFlow may know them, or says what is wrong
-            members, notices = _load_all(groups, replace(choice, engine="tensorflow"), device)
+            choice = replace(choice, engine="tensorflow")
+            members, notices = _load_all(groups, choice, device)
+        self.choice = choice
         for notice in notices:
             warnings.warn(notice, stacklevel=2)
         chosen = common_postprocessing(files) if postprocessing else None

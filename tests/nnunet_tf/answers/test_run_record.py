@@ -1,5 +1,9 @@
 import json
+import subprocess
+import sys
 import threading
+
+import pytest
 
 from data_preprocessing.dataset.dataset import Case
 from nnunet_tf.answers.run_record import DeviceRecord, Recorder, RunRecord, run_file
@@ -8,9 +12,10 @@ from nnunet_tf.inference.cases.report import CaseReport, PeakMemory
 from nnunet_tf.inference.models.folder import ModelFiles
 from nnunet_tf.networks.settings import NetworkSettings
 from scripts.run_schema import SCHEMA, schema
+from tests.commands import ROOT
 from tests.nnunet_tf.inference.samples import tiny_plan
 
-DEVICE = DeviceRecord(kind="cpu", name="some", precision="float32")
+DEVICE = DeviceRecord(kind="cpu", name="some", engine="openvino", precision="float32")
 
 
 def recorder(folder, part=(1, 1), go_on=False):
@@ -68,6 +73,18 @@ def test_parts_have_records_of_their_own_and_a_run_that_goes_on_keeps_the_cases(
     log.done(case(tmp_path, "case_4"), CaseReport())
     log.close("complete", 0)
     assert list(read(tmp_path, (2, 2)).cases) == ["case_2", "case_4"]
+
+
+@pytest.mark.slow
+def test_the_record_imports_no_engine_that_does_not_compute():
+    code = (
+        "import sys; from nnunet_tf.answers.run_record import device_record; "
+        "from nnunet_tf.inference.engines.choice import EngineChoice; "
+        "record = device_record(EngineChoice('openvino', 'bfloat16')); "
+        "assert (record.engine, record.precision) == ('openvino', 'bfloat16'); "
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_the_peak_of_memory_is_that_since_the_last_question():
