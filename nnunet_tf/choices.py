@@ -17,3 +17,4 @@ DataSource = Literal["synthetic", "shards"]
 LARGEST_OVERLAP = 0.95  # of windows
 EngineName = Literal["auto", "openvino", "onnxruntime", "tensorflow"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+ExportFormat = Literal["onnx", "openvino", "savedmodel"]

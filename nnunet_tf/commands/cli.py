@@ -25,6 +25,7 @@ COMMANDS = {
     "detect": "tell defective images by their probabilities",
     "postprocess": "decide which components a model's predictions keep",
     "package": "pack a model, or all its folds, into one file",
+    "export": "export a model to ONNX, OpenVINO or TensorFlow",
     "benchmark": "time a training step or prediction",
 }
 

@@ -7,11 +7,11 @@ from typing import get_args
 
 from data_preprocessing.common.script import user_path
 from data_preprocessing.common.text import counted
-from nnunet_tf.choices import EngineName, FoldName, PrecisionName
+from nnunet_tf.choices import EngineName, PrecisionName
 from nnunet_tf.commands.options.answers import add_answers, answers_of, summarize_statistics
 from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.prediction import predict_recorded, sources
-from nnunet_tf.commands.types import axes, fold, overlap, positive_int
+from nnunet_tf.commands.types import axes, fold_list, overlap, positive_int
 from nnunet_tf.runtime.stopping import stop_in_order
 
 
@@ -88,7 +88,7 @@ def add_options(parser: CommandParser) -> None:
     parser.add_task()
     parser.add_argument(
         "--fold",
-        type=_fold_list,
+        type=fold_list,
         metavar="FOLDS",
         help="such as 0, or 0,1,2,3,4: their mean; all: the model trained on every case; "
         "left out: 0 of a task, all folds that a --model has",
@@ -156,10 +156,6 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument("--save-uncertainty", action="store_true", help="also entropy, and spread over flips and folds")
     add_answers(parser)
-
-
-def _fold_list(text: str) -> list[FoldName]:
-    return [fold(part) for part in text.split(",")]
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Running a command: how its end becomes a line and an exit status."""
 
+import atexit
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +25,9 @@ def run(command: Callable[[], None]) -> None:
     accept_all_signs()
     stop_in_order()
     end_with_starter()
+    # The interpreter looks through all objects once more when it ends, a second with TensorFlow's; registered first, it
+    # comes last.
+    atexit.register(gc.freeze)
     try:
         command()
         sys.stdout.flush()

@@ -18,6 +18,11 @@ def fold(text: str) -> FoldName:
     return "all" if text == "all" else whole_number(text)
 
 
+def fold_list(text: str) -> list[FoldName]:
+    """Returns folds, such as 0 or 0,1,2, from the command line."""
+    return [fold(part) for part in text.split(",")]
+
+
 def positive_int(text: str) -> int:
     """Returns a whole number above 0 from the command line."""
     return _at_least(text, 1)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from data_preprocessing.common.errors import UserError
 from nnunet_tf.runtime import onednn
+from nnunet_tf.runtime.imports import without_modules
 from nnunet_tf.runtime.precision import Precision, choose_precision
 from nnunet_tf.runtime.processor import read_processor
 
@@ -90,7 +91,8 @@ def count_gpus() -> int:
 
 def _import_tensorflow():  # type: ignore[no-untyped-def]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet_stderr():
+    # Keras, which TensorFlow imports, imports these where they are: a third of its time, for what is not used here.
+    with _quiet_stderr(), without_modules("matplotlib", "sklearn", "IPython"):
         import tensorflow as tf
     return tf
 

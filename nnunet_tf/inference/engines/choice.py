@@ -24,9 +24,11 @@ Named = Literal["openvino", "onnxruntime", "tensorflow"]
 MODULES = {
     "openvino": ("openvino", "h5py"),
     "onnxruntime": ("onnxruntime", "onnx", "h5py"),
+    "onnx": ("onnx", "h5py"),
     "tensorflow": ("tensorflow",),
+    "savedmodel": ("tensorflow",),
 }
-EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
+EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "onnx": "onnx"}
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))  # NVIDIA's, AMD's, and of WSL
 
 
@@ -55,7 +57,7 @@ def choose_engine(
         name = _automatic(device)
     else:
         name = engine
-        _check_installed(name)
+        check_modules(f"--engine {name}", name)
         if name != "tensorflow" and device == "gpu":
             raise UserError(f"--engine {name}: computes on the processor; use --engine tensorflow, or --device cpu")
     if name == "onnxruntime" and precision == "bfloat16":
@@ -93,9 +95,17 @@ def load_networks(files: Sequence[ModelFiles], choice: EngineChoice) -> "list[En
     return networks
 
 
-def is_installed(engine: Named) -> bool:
-    """Returns whether all that an engine needs is installed."""
-    return all(find_spec(name) is not None for name in MODULES[engine])
+def is_installed(name: str) -> bool:
+    """Returns whether all that an engine, or a format to export to, needs is installed."""
+    return all(find_spec(module) is not None for module in MODULES[name])
+
+
+def check_modules(option: str, name: str) -> None:
+    """Raises UserError, naming the `option`, where what an engine or format needs is not installed."""
+    if not is_installed(name):
+        extra = EXTRAS.get(name)
+        remedy = f"pip install 'nnunet-tf[{extra}]'" if extra else "pip install tensorflow"
+        raise UserError(f"{option}: needs {' and '.join(MODULES[name])}, which is not installed; {remedy}")
 
 
 def may_have_gpu() -> bool:
@@ -106,14 +116,7 @@ def may_have_gpu() -> bool:
 
 def _automatic(device: Device) -> Named:
     if device == "gpu" or not is_installed("openvino"):
-        _check_installed("tensorflow")
+        check_modules("--engine auto", "tensorflow")
         return "tensorflow"
     asks_tensorflow = device == "auto" and may_have_gpu() and is_installed("tensorflow")
     return "tensorflow" if asks_tensorflow and count_gpus() else "openvino"
-
-
-def _check_installed(engine: Named) -> None:
-    if not is_installed(engine):
-        extra = EXTRAS.get(engine)
-        remedy = f"pip install 'nnunet-tf[{extra}]'" if extra else "install it, or choose another --engine"
-        raise UserError(f"--engine {engine}: is not installed; {remedy}")

@@ -1,7 +1,7 @@
 """The networks of one configuration as one function on NumPy patches, with test-time augmentation."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -33,14 +33,14 @@ def make_forward(
     """
     flat = len(networks[0].input_shape) == 4
     signature = tf.TensorSpec((batch_size, *networks[0].input_shape[1:]), tf.float32)
-    passes = list(itertools.product(networks, flips))
+    passes = list(itertools.product([_flipped(network, batch_size) for network in networks], flips))
 
     @tf.function(input_signature=[signature])
     def scores(patches: tf.Tensor) -> tf.Tensor:
         logits: list[tf.Tensor] = []
-        for network, flip in passes:
+        for run, flip in passes:
             with tf.control_dependencies(logits[-LANES : len(logits) - LANES + 1]):
-                logits.append(_flipped(network, tf.identity(patches), [axis + 1 for axis in flip]))
+                logits.append(run(tf.identity(patches), tf.constant([axis + 1 for axis in flip], tf.int32)))
         result = tf.add_n(logits) / len(logits)
         if with_variance or with_mean:
             mean, variance = _moments(map(tf.sigmoid if regions else tf.nn.softmax, logits))
@@ -59,10 +59,19 @@ def make_forward(
     return forward
 
 
-def _flipped(network: keras.Model, patches: tf.Tensor, axes: Sequence[int]) -> tf.Tensor:
-    if not axes:
-        return tf.cast(network(patches, training=False), tf.float32)
-    return tf.reverse(tf.cast(network(tf.reverse(patches, axes), training=False), tf.float32), axes)
+def _flipped(network: keras.Model, batch_size: int | None) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A network's logits for patches turned round along axes, turned back.
+
+    One graph, called for each flip: on a processor to optimize a copy for each takes longer than computing it.
+    """
+    signature = [tf.TensorSpec((batch_size, *network.input_shape[1:]), tf.float32), tf.TensorSpec([None], tf.int32)]
+    attributes = {} if tf.config.list_logical_devices("GPU") else {"_noinline": True}
+
+    @tf.function(input_signature=signature, experimental_attributes=attributes)
+    def run(patches: tf.Tensor, axes: tf.Tensor) -> tf.Tensor:
+        return tf.reverse(tf.cast(network(tf.reverse(patches, axes), training=False), tf.float32), axes)
+
+    return run
 
 
 def _moments(values: Iterable[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from nnunet_tf.inference.windows.forward import flip_subsets, make_forward
+from nnunet_tf.inference.windows.flips import flip_subsets
+from nnunet_tf.inference.windows.forward import make_forward
 
 
 def lopsided(dim, seed=0):
