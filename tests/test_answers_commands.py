@@ -152,7 +152,7 @@ def test_two_folders_are_compared_case_by_case(predicted, tmp_path, capsys):
     assert all(row["here"] == 1 and row["difference"] > 0 and row["better"] == 2 for row in rows)
     said = capsys.readouterr().out
     assert all(f"{row['difference']:+.4f}" in said for row in rows)
-    with pytest.raises(UserError, match="dataset.json"):
+    with pytest.raises(UserError, match=r"dataset\.json"):
         run(evaluate, *words, "--against", predicted, "--json", predicted / "dataset.json")
 
 

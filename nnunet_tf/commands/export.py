@@ -20,8 +20,8 @@ def add_options(parser: CommandParser) -> None:
 
 def run(options: argparse.Namespace, parser: CommandParser) -> None:
     """Exports the model."""
+    from nnunet_tf.export.export import export
     from nnunet_tf.inference.engines.choice import check_modules
-    from nnunet_tf.inference.export.export import export
 
     check_modules(f"--format {options.format}", options.format)
     names = export(options.model, options.target, options.format, options.fold)

@@ -15,8 +15,8 @@ from data_preprocessing.common.files import write_model
 from data_preprocessing.planning.plan import Region, write_plan
 from data_preprocessing.planning.topology import Topology
 from data_preprocessing.transforms.normalize import Normalization
+from nnunet_tf.export.export import export
 from nnunet_tf.inference.engines.choice import is_installed
-from nnunet_tf.inference.export.export import export
 from nnunet_tf.inference.models.folder import NETWORK_NAME, WEIGHTS_NAME
 from nnunet_tf.inference.models.packaging import package
 from nnunet_tf.inference.postprocessing.settings import Postprocessing, write_postprocessing

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import make_folder, write_json, write_text, writing
 from nnunet_tf.choices import ExportFormat
+from nnunet_tf.export.description import model_card, postprocessing, preprocessing
 from nnunet_tf.inference.engines.weights import UnknownWeights, Weights, read_weights
-from nnunet_tf.inference.export.description import model_card, postprocessing, preprocessing
 from nnunet_tf.inference.models.folder import DAMAGED, ModelFiles, open_models
 from nnunet_tf.inference.models.grouping import common_postprocessing, configurations
 

@@ -117,11 +117,11 @@ def cut(image: np.ndarray, corner: tuple[int, ...], patch: list[int], seen: list
     if patch != seen:
         periods = [max(2 * (size - 1), 1) for size in image.shape[1:]]
         places = [np.minimum(at % period, period - at % period) for at, period in zip(places, periods, strict=True)]
-        return image[np.ix_(range(len(image)), *places)]
+        return image[np.ix_(np.arange(len(image)), *places)]
     inside = [(at >= 0) & (at < size) for at, size in zip(places, image.shape[1:], strict=True)]
     window = np.zeros((len(image), *seen), np.float32)
-    window[np.ix_(range(len(image)), *inside)] = image[
-        np.ix_(range(len(image)), *(at[ok] for at, ok in zip(places, inside, strict=True)))
+    window[np.ix_(np.arange(len(image)), *inside)] = image[
+        np.ix_(np.arange(len(image)), *(at[ok] for at, ok in zip(places, inside, strict=True)))
     ]
     return window
 
