@@ -192,9 +192,13 @@ def write_segmentation(
     series: str,
     frame_of_reference: str,
     study: str,
-    shift: float = 0.0,
+    x: float = 0.0,
+    y: float = 0.0,
 ) -> Path:
-    """Writes masks (RAS+, `(x, y, z)`) as a DICOM segmentation, without the frames in which a segment is absent."""
+    """Writes masks (RAS+, `(x, y, z)`) as a DICOM segmentation, without the frames in which a segment is absent.
+
+    `x` and `y` (mm, LPS+) are the place of the first pixel.
+    """
     dataset = Dataset()
     dataset.SOPClassUID = LABELMAP_SEG if kind == "LABELMAP" else SEG
     dataset.SOPInstanceUID, dataset.SeriesInstanceUID = f"{series}.99.1", f"{series}.99"
@@ -216,7 +220,7 @@ def write_segmentation(
             if not plane.any():
                 continue
             place, identification, frame = Dataset(), Dataset(), Dataset()
-            place.ImagePositionPatient = [shift, 0, k * SPACING[2]]
+            place.ImagePositionPatient = [x, y, k * SPACING[2]]
             frame.PlanePositionSequence = [place]
             if kind != "LABELMAP":
                 identification.ReferencedSegmentNumber = number

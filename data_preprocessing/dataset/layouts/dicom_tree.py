@@ -9,8 +9,8 @@ from data_preprocessing.images.formats.dicom_file import INVALID, read_header
 from data_preprocessing.images.formats.dicom_segments import is_segmentation, segmentation_header
 
 
-def find_dicom(source: Path) -> Layout:
-    """Returns one case per DICOM series below `source`, each with the segmentation that refers to it.
+def find_dicom(source: Path, labels: Path | None = None) -> Layout:
+    """Returns one case per DICOM series below `source`, each with the segmentation below `labels` that refers to it.
 
     Series and segmentations are matched by the series that a segmentation names, else by frame of reference, else by
     study, where that fits one series only. Patients are the groups. Raises UserError where a segmentation fits no
@@ -18,15 +18,15 @@ def find_dicom(source: Path) -> Layout:
     """
     series = [case for case in find_images(source, 1) if case.images[0].is_dir()]
     headers = {case.name: series_header(case.images[0]) for case in series}
-    labels: dict[str, Path] = {}
-    for path in segmentations_in(source):
+    found: dict[str, Path] = {}
+    for path in segmentations_in(labels or source):
         name = _referenced(path, headers)
-        if name in labels:
+        if name in found:
             remedy = "keep one of them, or list the pairs in a file for --table"
-            raise UserError(f"{path}: {name} has the segmentation {labels[name]} too; {remedy}")
-        labels[name] = path
+            raise UserError(f"{path}: {name} has the segmentation {found[name]} too; {remedy}")
+        found[name] = path
     cases = tuple(
-        FoundCase(case.name, case.images, segmentation=labels.get(case.name), group=headers[case.name]["PatientID"])
+        FoundCase(case.name, case.images, segmentation=found.get(case.name), group=headers[case.name]["PatientID"])
         for case in series
     )
     without = [case.name for case in cases if not case.has_label]

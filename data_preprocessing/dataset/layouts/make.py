@@ -34,6 +34,7 @@ from data_preprocessing.dataset.leakage import divided_groups, equal_files
 from data_preprocessing.images.checks.voxels import check_hounsfield
 from data_preprocessing.jobs.backend import Backend
 
+OVERLAPS_SHOWN = 10
 LARGEST_SPREAD = 4.0  # times, between the spacings of cases along one axis
 
 
@@ -202,10 +203,12 @@ def _overlap_warnings(facts: Sequence[CaseFacts]) -> list[str]:
     for each in facts:
         voxels.update(each.overlaps)
         cases.update(each.overlaps.keys())
-    return [
+    worst = sorted(voxels, key=lambda pair: -voxels[pair])
+    more = [f"{len(worst) - OVERLAPS_SHOWN} more pairs of structures overlap"] if len(worst) > OVERLAPS_SHOWN else []
+    return more + [
         f"{first} and {second} overlap in {counted(voxels[first, second], 'voxel')} of "
         f"{counted(cases[first, second], 'case')}: {second} has them"
-        for first, second in sorted(voxels, key=lambda pair: -voxels[pair])
+        for first, second in worst[:OVERLAPS_SHOWN]
     ]
 
 

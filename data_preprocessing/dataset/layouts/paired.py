@@ -5,13 +5,15 @@ from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.text import counted
-from data_preprocessing.dataset.layouts.dicom_tree import segmentations_in
+from data_preprocessing.dataset.layouts.dicom_tree import find_dicom, segmentations_in
 from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Pattern, some
 from data_preprocessing.dataset.layouts.pairing import pair_names
 from data_preprocessing.dataset.layouts.patterns import find_by_patterns
 from data_preprocessing.dataset.scan_names import NUMBERED
 from data_preprocessing.dataset.scans import find_files
+from data_preprocessing.images.formats.dicom import series_folders
 from data_preprocessing.images.formats.dicom_segments import is_segmentation
+from data_preprocessing.images.formats.registry import is_image
 
 LIST_PAIRS = "rename the files, or list image and label of each case in a file for --table"
 
@@ -20,11 +22,14 @@ def find_paired(images: Path, labels: Path, channels: Sequence[Pattern] = ()) ->
     """Returns the images in one folder, each with the label in the other whose name fits.
 
     With `channels` the images have one file each of those patterns. Otherwise files that end in `_0000`, `_0001`, ...
-    are the channels of one case where all cases have the same. Raises UserError, naming the files, where a label fits
+    are the channels of one case where all cases have the same. DICOM segmentations of DICOM series need no names: they
+    say which series they are of. Raises UserError, naming the files, where a label fits
     no image or several.
     """
     if not labels.is_dir():
         raise UserError(f"{labels}: no such folder; name that of the labels with --labels")
+    if not channels and segmentations_in(labels) and series_folders(images):
+        return find_dicom(images, labels)
     if channels:
         layout = find_by_patterns(images, channels)
         found = {case.name: case.images for case in layout.cases}
@@ -48,9 +53,13 @@ def _case(name: str, images: tuple[Path, ...], label: Path | None) -> FoundCase:
 
 
 def _label_files(folder: Path) -> dict[str, Path]:
-    """Label maps and DICOM segmentations by their names."""
-    segmentations = {path.stem: path for path in segmentations_in(folder)}
-    return segmentations or find_files(folder)
+    """Label maps and DICOM segmentations by their names; segmentations further below by their paths."""
+    segmentations = segmentations_in(folder)
+    named = {"-".join(path.relative_to(folder).with_suffix("").parts): path for path in segmentations}
+    if len(named) < len(segmentations):
+        raise UserError(f"{folder}: two segmentations differ in their suffix only; rename one")
+    has_maps = any(is_image(path) for path in folder.iterdir())
+    return named | (find_files(folder) if has_maps or not named else {})
 
 
 def _channels(files: dict[str, Path], labels: int) -> dict[str, tuple[Path, ...]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,28 @@ def test_equal_images_and_divided_patients_are_told(tmp_path):
     made = make(tmp_path, tmp_path / "Task100_Mine", request_of("table", root))
     assert any("scan1 and scan5" in line for line in made.warnings)
     assert any("patient2" in line for line in made.warnings)
+
+
+def test_segmentations_in_a_tree_of_their_own_find_their_series(tmp_path):
+    root, folder = tmp_path / "mine", tmp_path / "Task100_Mine"
+    oracle = layouts.dicom_tree(root)
+    for index in range(1, 4):  # all called seg.dcm, in folders that say nothing
+        place = tmp_path / "labels" / "cab"[index - 1]
+        place.mkdir(parents=True)
+        (root / f"P{index}" / "ST1" / "SEG" / "seg.dcm").rename(place / "seg.dcm")
+        (root / f"P{index}" / "ST1" / "SEG").rmdir()
+    make(root, folder, Request(images=root, labels=tmp_path / "labels"))
+    check_reading(folder, oracle, {organ: number for number, organ in enumerate(layouts.ORGANS, start=1)})
+
+
+def test_segmentations_of_nifti_images_are_paired_by_name(tmp_path):
+    root, folder = tmp_path / "mine", tmp_path / "Task100_Mine"
+    oracle = layouts.paired_names(root, cases=3)
+    shutil.rmtree(root / "masks")
+    place = [-spacing * (length - 1) for spacing, length in zip(layouts.SPACING[:2], layouts.SHAPE[:2], strict=True)]
+    for name, each in oracle.items():
+        masks = {organ: each.label == number for number, organ in enumerate(layouts.ORGANS, start=1)}
+        path = root / "masks" / f"{name}_seg.dcm"
+        layouts.write_segmentation(path, masks, "BINARY", "1.2.3.1", "1.2.3.9", "1.2.3", *place)
+    make(root, folder, request_of("paired", root))
+    check_reading(folder, oracle)

@@ -121,7 +121,7 @@ def test_a_segmentation_off_the_grid(root, folder):
     oracle = layouts.dicom_tree(root)
     mask = {"liver": next(iter(oracle.values())).label == 2}
     path = root / "P1" / "ST1" / "SEG" / "seg.dcm"
-    layouts.write_segmentation(path, mask, "BINARY", "1.2.3.1.1", "1.2.3.1.9", "1.2.3.1", shift=0.3)
+    layouts.write_segmentation(path, mask, "BINARY", "1.2.3.1.1", "1.2.3.1.9", "1.2.3.1", x=0.3)
     refuse(root, folder, request_of("dicom", root), "P1-ST1-CT", "seg.dcm")
 
 
@@ -130,7 +130,7 @@ def test_a_segmentation_beyond_the_image(root, folder):
     mask = {"liver": next(iter(oracle.values())).label == 2}
     path = root / "P1" / "ST1" / "SEG" / "seg.dcm"
     beyond = layouts.SPACING[0] * layouts.SHAPE[0]
-    layouts.write_segmentation(path, mask, "BINARY", "1.2.3.1.1", "1.2.3.1.9", "1.2.3.1", shift=beyond)
+    layouts.write_segmentation(path, mask, "BINARY", "1.2.3.1.1", "1.2.3.1.9", "1.2.3.1", x=beyond)
     refuse(root, folder, request_of("dicom", root), "P1-ST1-CT", "seg.dcm")
 
 
