@@ -89,7 +89,9 @@ def score(options: argparse.Namespace, backend: "Backend") -> "tuple[Evaluation,
     failed = dict(result.failed)
     if options.against:
         with track("Scoring the others", total=None, unit="cases") as tracker:
-            other = evaluate(options.against, options.labels, backend, what, options.worst, tracker.update)
+            other = evaluate(
+                options.against, options.labels, backend, what, options.worst, tracker.update, options.predictions
+            )
         result = result.model_copy(update={"against": compare(result.scores, other.scores)})
         failed |= {f"{options.against}: {name}": failure for name, failure in other.failed.items()}
     write_scores(options, result)

@@ -41,16 +41,20 @@ def evaluate(
     options: ScoringOptions = ScoringOptions(),
     worst: int = WORST,
     on_case: Callable[[int, int, int], None] = lambda done, total, failed: None,
+    named_as: Path | None = None,
 ) -> Evaluation:
     """Returns the scores of every prediction against the label file of the same name.
 
-    What is scored is that of `find_structures`, else the numbers in the files. Where files are large, `backend` does
+    What is scored is that of `find_structures`, of the predictions or else of those in `named_as`, else the numbers in
+    the files. Where files are large, `backend` does
     the work; `on_case(done, total, failed)` is called after each case, those that failed being among the done. A case
     that fails is named under `failed`, with the reason. Raises UserError when all do, or when a prediction has no
     label.
     """
     pairs = pair_files(predictions, labels)
     structures = find_structures(predictions, labels, options.include_background)
+    if structures is None and named_as:
+        structures = find_structures(named_as, labels, options.include_background)
     jobs = [Job(pair.name, score_case, _arguments(pair, structures, options), estimate_scoring(pair)) for pair in pairs]
     files = [file for pair in pairs for file in (pair.prediction, pair.truth)]
     cases, failed = results_and_failures(run_cases(jobs, files, backend, on_case))
