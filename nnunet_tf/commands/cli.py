@@ -20,6 +20,7 @@ COMMANDS = {
     "cross-validate": "train all folds of a task in turn",
     "predict": "segment scans with a trained model",
     "statistics": "measure segmentations: volumes, intensities, places",
+    "report": "one HTML file about segmentations, to open anywhere",
     "evaluate": "score segmentations against labels",
     "pool": "pool the validation scores of all folds",
     "detect": "tell defective images by their probabilities",
