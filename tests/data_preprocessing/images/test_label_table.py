@@ -72,6 +72,7 @@ def test_colors_are_all_different_visible_and_stable():
     assert channels.max(axis=1).min() > 60  # none is black
 
 
+@pytest.mark.slow
 def test_colors_take_no_time_to_import():
     code = "import sys, data_preprocessing.common.colors; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
