@@ -33,6 +33,7 @@ print("RESULT", json.dumps([str(config), len(made.records), [str(model) for mode
 """
 
 
+@pytest.mark.slow
 def test_a_script_goes_from_a_folder_of_scans_to_scores(small_data, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "Task97_Mine").symlink_to(small_data / "Task90_Small")

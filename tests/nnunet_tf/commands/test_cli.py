@@ -11,6 +11,7 @@ from tests.commands import ROOT
 HEAVY = ("tensorflow", "numpy", "pydantic", "nibabel", "rich")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_a_module_with_a_light_help(name):
     code = (
