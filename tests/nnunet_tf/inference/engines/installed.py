@@ -2,10 +2,9 @@
 
 import pytest
 
-from nnunet_tf.inference.engines.choice import MODULES, is_installed
+from nnunet_tf.inference.engines.choice import is_installed
 
 ENGINES = [
     pytest.param(name, marks=pytest.mark.skipif(not is_installed(name), reason=f"{name} is not installed"))
-    for name in MODULES
-    if name != "tensorflow"
+    for name in ("openvino", "onnxruntime")
 ]
