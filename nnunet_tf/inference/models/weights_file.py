@@ -25,21 +25,23 @@ def load_weights(network: "keras.Model", path: Path, remedy: str) -> None:
 
     try:
         with h5py.File(path) as file:
-            _check_content(
-                path, file, sum(weight.size * weight.dtype.itemsize for weight in network.get_weights()), remedy
-            )
+            expected = sum(weight.nbytes for weight in network.get_weights())
+            check_content(path, file, 2 * expected + SPARE_BYTES, remedy)
         with warnings.catch_warnings(action="ignore"):  # Keras warns of each layer before it refuses
             network.load_weights(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).partition(". ")[0].partition("\n")[0]
         raise UserError(f"{path}: does not hold this network's weights ({reason}); {remedy}") from None
-    broken = next((weight.path for weight in network.weights if not _is_finite(np.asarray(weight))), None)
+    broken = next((weight.path for weight in network.weights if not is_finite(np.asarray(weight))), None)
     if broken:
         raise UserError(f"{path}: {broken} holds NaN or Inf; {remedy}")
 
 
-def _check_content(path: Path, file: "h5py.File", expected: int, remedy: str) -> None:
-    """What is in the file, by its headers: Keras reads a data set whole before it compares shapes."""
+def check_content(path: Path, file: "h5py.File", most: int, remedy: str) -> None:
+    """Raises UserError where what is in the file, by its headers, would take over `most` bytes, or lies elsewhere.
+
+    Who reads a data set reads it whole before shapes are compared.
+    """
     import h5py
 
     size, count, left = 0, 0, [file["/"]]
@@ -57,9 +59,10 @@ def _check_content(path: Path, file: "h5py.File", expected: int, remedy: str) ->
                 if item.external or item.is_virtual:
                     raise UserError(f"{path}: {name[:40]!r} lies in another file; {remedy}")
                 size += item.size * item.dtype.itemsize
-    if size > 2 * expected + SPARE_BYTES:
-        raise UserError(f"{path}: holds {size} bytes, and the network has {expected}; {remedy}")
+    if size > most:
+        raise UserError(f"{path}: holds {size} bytes, and the network at most {most}; {remedy}")
 
 
-def _is_finite(values: np.ndarray) -> bool:
+def is_finite(values: np.ndarray) -> bool:
+    """Returns whether weights of any type are numbers."""
     return values.dtype.kind not in "fV" or bool(np.isfinite(values.astype(np.float32, copy=False)).all())
