@@ -42,6 +42,7 @@ def test_other_data_are_never_written_over(tmp_path, holds):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["phantom", "surface"])
 def test_what_the_user_must_mend_is_one_line(tmp_path, module):
     (tmp_path / "dataset.json").write_text("{}")
@@ -49,3 +50,21 @@ def test_what_the_user_must_mend_is_one_line(tmp_path, module):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert str(tmp_path) in done.stderr
+
+
+def test_fewer_cases_over_an_older_data_set_leave_none_of_the_older_ones(tmp_path):
+    description = {"name": "Made up"}
+
+    def write(index, image, label):
+        for path in (image, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+    write_cases(tmp_path, [f"a_{number}.nii.gz" for number in range(8)], write, description)
+    (tmp_path / "imagesTr" / "notes.txt").touch()
+    write_cases(tmp_path, [f"a_{number}.nii.gz" for number in range(4)], write, description)
+    assert sorted(path.name for path in (tmp_path / "imagesTr").iterdir()) == [
+        *(f"a_{number}.nii.gz" for number in range(3)),
+        "notes.txt",
+    ]
+    assert [path.name for path in (tmp_path / "labelsTs").iterdir()] == ["a_3.nii.gz"]

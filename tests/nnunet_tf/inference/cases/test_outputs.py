@@ -149,6 +149,7 @@ def test_a_damaged_segmentation_is_made_again(tmp_path, source, prediction):
     assert not outputs.is_done(CASE)
 
 
+@pytest.mark.slow
 def test_only_what_a_dead_run_left_of_these_cases_is_cleared_away(tmp_path):
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     pid = int(dead.stdout)
