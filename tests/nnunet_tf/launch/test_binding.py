@@ -38,6 +38,7 @@ def test_every_core_goes_to_one_worker_and_no_worker_is_left_out(cores, workers)
     assert min(map(len, parts)) >= cores // workers
 
 
+@pytest.mark.slow
 def test_a_bound_process_runs_on_its_own_cores_only():
     code = "import os; from nnunet_tf.launch.binding import bind; print(bind(0, 1), len(os.sched_getaffinity(0)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -64,6 +64,7 @@ def test_a_package_written_by_hand_is_accepted(packed):
     assert (unpack_package(rewrite(packed), ALLOWED) / "b.json").read_bytes() == b"{}"
 
 
+@pytest.mark.slow
 def test_the_temporary_folder_is_gone_when_the_process_ends(packed):
     code = (
         "import pathlib, re, sys; from nnunet_tf.inference.models.package_file import unpack_package; "

@@ -137,6 +137,7 @@ def test_a_package_is_not_packed_again(tmp_path):
         package(tmp_path / "model.zip", tmp_path / "again.zip")
 
 
+@pytest.mark.slow
 def test_the_command_packs_or_says_in_a_line_why_not(tmp_path):
     write_fold(tmp_path, 0)
     command = [sys.executable, "-m", "nnunet_tf.package"]

@@ -21,11 +21,13 @@ def write(folder, end="pass"):
     return [str(script)]
 
 
+@pytest.mark.slow
 def test_only_rank_0_speaks_on_standard_output(tmp_path, capfd):
     start(TWO, write(tmp_path))
     assert capfd.readouterr().out.splitlines() == ["I am 0 of 2"]
 
 
+@pytest.mark.slow
 def test_options_of_the_command_are_not_taken_for_those_of_the_launcher(tmp_path, capfd):
     script = tmp_path / "worker.py"
     script.write_text("import sys; print(sys.argv[1:])")
@@ -34,12 +36,14 @@ def test_options_of_the_command_are_not_taken_for_those_of_the_launcher(tmp_path
     assert capfd.readouterr().out.splitlines() == [str(words)]
 
 
+@pytest.mark.slow
 def test_an_error_of_the_users_in_one_worker_is_what_the_run_ends_with(tmp_path, capfd):
     with pytest.raises(UserError, match=r"^worker 1: the disk is full; make room$"):
         start(TWO, write(tmp_path, "sys.exit(print('worker.py: the disk is full; make room', file=sys.stderr) or 2)"))
     assert "the disk is full" not in capfd.readouterr().out  # it is said once, at the end
 
 
+@pytest.mark.slow
 def test_a_bug_in_one_worker_keeps_its_traceback_and_is_named_at_the_end(tmp_path, capfd):
     with pytest.raises(CommandFailed, match=r"^worker 1: ZeroDivisionError: division by zero; .*--resume"):
         start(TWO, write(tmp_path, "1 / 0"))

@@ -46,6 +46,7 @@ def numbered(names, rank, size=2):
     return {name: value for name, value in os.environ.items() if not name.startswith(strange)} | ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_processes_meet_and_tell_horovod_who_they_are(launcher, tmp_path):
     processes = []

@@ -9,6 +9,7 @@ from tests.nnunet_tf.training.loop.test_run import make_job
 SCRIPT = "import sys; print(*sys.argv[2:], file=open(sys.argv[1], 'a'))"
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_lead_takes_part_in_every_fold_and_gathers_nothing(tmp_path, capfd):
     script, said = tmp_path / "train.py", tmp_path / "said"
     script.write_text(SCRIPT)
@@ -63,6 +64,7 @@ def trained(tmp_path):
 NEW, OLD = "--no-resume", "--resume"
 
 
+@pytest.mark.slow
 def test_resume_begins_the_folds_that_an_earlier_cross_validation_has_left(trained):
     trained(resume=False)
     assert trained(resume=False, fails=2) == [f"0 {NEW}", f"1 {NEW}", f"2 {NEW}"]
@@ -71,6 +73,7 @@ def test_resume_begins_the_folds_that_an_earlier_cross_validation_has_left(train
     assert trained(resume=True) == [f"{fold} {OLD}" for fold in range(5)]
 
 
+@pytest.mark.slow
 def test_one_that_fails_before_its_first_epoch_leaves_an_earlier_one_to_be_resumed(trained):
     trained(resume=False, fails=3)
     trained(resume=False, fails=0)
