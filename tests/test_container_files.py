@@ -123,6 +123,7 @@ def test_the_program_does_not_run_as_root(image):
     assert "RUN" not in names[names.index("USER") :]
 
 
+@pytest.mark.slow
 def test_every_command_starts_in_any_folder_from_what_is_copied(image, tmp_path):
     final = stages(image)[-1]
     program, work = tmp_path / "program", tmp_path / "work"

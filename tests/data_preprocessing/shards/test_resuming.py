@@ -119,6 +119,7 @@ def test_two_runs_do_not_write_into_one_folder(stage):
     assert (folder / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_started_again_gives_the_same_bytes(small_config_file, small_data, tmp_path):
     options = ["--task", small_config_file, "--data", small_data, "--n-jobs", 2]
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
