@@ -38,4 +38,5 @@ def input_shape(files: ModelFiles) -> tuple[int | None, ...]:
 def network_graph(files: ModelFiles, weights: Weights, operations: Operations) -> Value:
     """Returns the logits of a model's network in `operations`, see `build_graph`."""
     plan = files.plan
-    return build_graph(plan.topology, plan.patch_size, len(plan.channels), files.network, weights, operations)
+    channels = len(plan.channels)
+    return build_graph(plan.topology, plan.patch_size, channels, plan.outputs, files.network, weights, operations)

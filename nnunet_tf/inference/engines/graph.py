@@ -4,6 +4,7 @@ Values are channels first, `(N, C, *spatial)`. The contract test compares every 
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,8 @@ from nnunet_tf.networks.settings import NetworkSettings, group_count
 
 EPSILON = 1e-5  # of every normalization
 UNET_LEVELS = 5
+STAGE_CONVOLUTION = re.compile(r"(?:en|de)coder(\d+)_(?:block\d+_)?conv\d+")
+DEEPER_LOGITS = re.compile(r"logits[1-9]\d*")  # of deep supervision
 Pads = tuple[tuple[int, ...], tuple[int, ...]]
 """Zeros before and after each spatial axis."""
 
@@ -75,21 +78,41 @@ def build_graph(
     topology: Topology,
     patch_size: Sequence[int],
     channels: int,
+    outputs: int,
     settings: NetworkSettings,
     weights: Weights,
     operations: Operations,
 ) -> Value:
     """Returns the full-resolution logits `(N, outputs, *patch_size)` of a network.
 
-    Raises UnknownWeights where a layer's weights are missing or do not fit.
+    Raises UnknownWeights where a layer's weights are missing, do not fit, or belong to no layer.
     """
     graph = _Graph(settings, weights, operations)
     size = settings.input_size(patch_size)
     image = Value(operations.input(channels, size), channels, size)
     if settings.network == "nnunet":
-        return _nnunet(graph, image, topology)
-    build = _unet if settings.network == "unet" else _tiny_unet
-    return build(graph, image, tuple(patch_size))
+        _check_stages(topology, weights)
+        logits = _nnunet(graph, image, topology)
+    else:
+        build = _unet if settings.network == "unet" else _tiny_unet
+        logits = build(graph, image, tuple(patch_size))
+    if (logits.channels, logits.size) != (outputs, tuple(patch_size)):
+        raise UnknownWeights(f"{logits.channels} outputs instead of {outputs}")
+    unused = [name for name in weights if name not in graph.used and not DEEPER_LOGITS.fullmatch(name)]
+    if unused:
+        raise UnknownWeights(f"{unused[0]}: the network has no such layer")
+    return logits
+
+
+def _check_stages(topology: Topology, weights: Weights) -> None:
+    """Raises UnknownWeights where a convolution has not the kernel and features of its stage."""
+    for name, arrays in weights.items():
+        found = STAGE_CONVOLUTION.fullmatch(name)
+        level = int(found[1]) if found else -1
+        if found and level < len(topology.kernels):
+            expected = (*topology.kernels[level], topology.features[level])
+            if (*arrays[0].shape[:-2], arrays[0].shape[-1]) != expected:
+                raise UnknownWeights(f"{name}: a kernel {arrays[0].shape} where the plan has {expected}")
 
 
 class _Graph:
@@ -97,6 +120,7 @@ class _Graph:
 
     def __init__(self, settings: NetworkSettings, weights: Weights, operations: Operations) -> None:
         self.settings, self.weights, self.do = settings, weights, operations
+        self.used: set[str] = set()
 
     def convolution(self, value: Value, name: str, stride: tuple[int, ...] | None = None, padded: bool = True) -> Value:
         kernel, bias = self._kernel(name, value.channels, inputs_axis=-2)
@@ -130,7 +154,7 @@ class _Graph:
         if norm == "none":
             return value
         arrays = self._arrays(name, 4 if norm == "batch" else 2)
-        if arrays[0].shape != (value.channels,):
+        if any(each.shape != (value.channels,) for each in arrays):
             raise UnknownWeights(f"{name}: has {arrays[0].size} channels instead of {value.channels}")
         if norm == "batch":
             gamma, beta, mean, variance = (each.astype(np.float64) for each in arrays)
@@ -187,6 +211,7 @@ class _Graph:
         arrays = self.weights.get(name, ())
         if len(arrays) < fewest:
             raise UnknownWeights(f"{name}: its weights are missing")
+        self.used.add(name)
         return arrays
 
     def _biased(self, node: Any, bias: np.ndarray | None) -> Any:  # noqa: ANN401

@@ -1,17 +1,21 @@
 """Every network gives the logits of Keras, whatever computes it."""
 
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_preprocessing.common.errors import UserError
 from data_preprocessing.images.volume_io import Volume
 from data_preprocessing.planning.plan import Region
 from data_preprocessing.transforms.normalize import Normalization
 from nnunet_tf.inference.engines.choice import EngineChoice, load_networks
+from nnunet_tf.inference.engines.graph import build_graph
 from nnunet_tf.inference.engines.weights import UnknownWeights, read_weights, weights_of
-from nnunet_tf.inference.models.folder import WEIGHTS_NAME, ModelFiles
+from nnunet_tf.inference.models.folder import WEIGHTS_NAME, ModelFiles, open_models
 from nnunet_tf.inference.predictor import Predictor
 from nnunet_tf.inference.volume.prediction import Wanted
 from nnunet_tf.networks.settings import NetworkSettings
@@ -135,11 +139,73 @@ def test_damaged_weights_are_unknown(tmp_path, content):
         read_weights(path)
 
 
+class NoOperations:
+    """Does nothing: what is refused is refused before anything is computed."""
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
+
+def tiny_graph(plan, settings, path):
+    build_graph(
+        plan.topology, plan.patch_size, len(plan.channels), plan.outputs, settings, read_weights(path), NoOperations()
+    )
+
+
+def test_only_weights_of_the_very_network_are_taken(folds):
+    files = open_models(folds)[0]
+    plan, settings = files.plan, files.network
+    tiny_graph(plan, settings, files.weights)
+    topology, flat = plan.topology, {"kernels": ((1,) * plan.dim,) * 2}
+    others = [
+        (plan.model_copy(update={"channels": ("a", "b")}), settings),
+        (plan.model_copy(update={"classes": ("background", "organ"), "label_values": (0, 4)}), settings),
+        (plan.model_copy(update={"topology": topology.model_copy(update={"features": (8, 8)})}), settings),
+        (
+            plan.model_copy(update={"topology": topology.model_copy(update=flat)}),
+            settings,
+        ),
+        (plan, settings.model_copy(update={"norm": "none"})),
+        (plan, settings.model_copy(update={"norm": "batch"})),
+        (plan, settings.model_copy(update={"encoder": "residual"})),
+    ]
+    for other_plan, other_settings in others:
+        with pytest.raises(UnknownWeights):
+            tiny_graph(other_plan, other_settings, files.weights)
+
+
+def damaged_copy(source, folder, damage):
+    path = folder / WEIGHTS_NAME
+    shutil.copyfile(source, path)
+    with h5py.File(path, "r+") as file:
+        layer = next(name for name in file["layers"] if "conv" in name)
+        damage(file, f"layers/{layer}/vars/0")
+    return path
+
+
+def with_nan(file, name):
+    file[name][...] = np.nan
+
+
+def linked_out(file, name):
+    del file[name]
+    file[name] = h5py.ExternalLink("/etc/other.h5", "/x")
+
+
+def inflated(file, name):
+    del file[name]
+    file.create_dataset(name, (2**14, 2**14), "f4", chunks=(256, 256), compression="gzip")
+
+
+@pytest.mark.parametrize("damage", [with_nan, linked_out, inflated])
+def test_weights_that_are_not_to_be_read_are_the_users_mistake(folds, tmp_path, damage):
+    path = damaged_copy(open_models(folds)[0].weights, tmp_path, damage)
+    with pytest.raises(UserError, match=WEIGHTS_NAME):
+        read_weights(path)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_weights_of_another_network_are_refused(engine, folds):
-    from data_preprocessing.common.errors import UserError
-    from nnunet_tf.inference.models.folder import open_models
-
     files = open_models(folds)[0]
     dim = files.plan.dim
     other = tiny_plan(dim, topology=files.plan.topology.model_copy(update={"features": (8, 8)}), channels=("a", "b"))
