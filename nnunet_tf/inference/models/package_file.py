@@ -34,6 +34,7 @@ PLAIN_FILE = 0o100644 << 16  # type and rights, where a zip keeps them
 UNIX = 3  # the system that these rights are for, whichever this one is
 
 DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "keras": ("keras",), "numpy": ("numpy",)}
+ABSENT = "unknown"
 REMEDY = "pack the model again with python -m nnunet_tf.package, or copy the file again"
 
 
@@ -140,7 +141,8 @@ def _warn_of_versions(path: Path, packed: Mapping[str, str]) -> None:
     other = [
         f"{name} {packed[name]}, here is {number}"
         for name, number in here.items()
-        if name in packed and packed[name].partition(".")[0] != number.partition(".")[0]
+        if ABSENT not in (number, packed.get(name, ABSENT))  # what is absent computes nothing
+        and packed[name].partition(".")[0] != number.partition(".")[0]
     ]
     if other:
         warnings.warn(f"{path}: packed with {'; '.join(other)}: results may differ", stacklevel=4)
@@ -152,7 +154,7 @@ def _version(distributions: tuple[str, ...]) -> str:
             return version(name)
         except PackageNotFoundError:
             continue
-    return "unknown"
+    return ABSENT
 
 
 def _member(name: str, size: int = 0) -> zipfile.ZipInfo:

@@ -16,6 +16,7 @@ import pytest
 
 from data_preprocessing.common.errors import UserError
 from nnunet_tf.inference.models import package_file
+from nnunet_tf.inference.models import package_file
 from nnunet_tf.inference.models.package_file import MANIFEST_NAME, library_versions, unpack_package, write_package
 from tests.commands import ROOT
 
@@ -211,3 +212,9 @@ def test_another_major_version_is_told_and_a_minor_one_is_not(packed):
     rewrite(packed, manifest={"versions": here | {"keras": f"{int(major) + 1}.{rest}"}})
     with pytest.warns(UserWarning, match=f"packed with keras {int(major) + 1}.{rest}, here is {here['keras']}"):
         unpack_package(packed, ALLOWED)
+
+
+def test_a_library_that_is_not_installed_is_not_compared(packed, monkeypatch):
+    monkeypatch.setitem(package_file.DISTRIBUTIONS, "tensorflow", ("no-such-distribution",))
+    with warnings.catch_warnings(action="error"):
+        unpack_package(rewrite(packed, manifest={"versions": library_versions() | {"tensorflow": "2.21.0"}}), ALLOWED)
