@@ -16,7 +16,6 @@ import pytest
 
 from data_preprocessing.common.errors import UserError
 from nnunet_tf.inference.models import package_file
-from nnunet_tf.inference.models import package_file
 from nnunet_tf.inference.models.package_file import MANIFEST_NAME, library_versions, unpack_package, write_package
 from tests.commands import ROOT
 
