@@ -33,6 +33,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     from data_preprocessing.common.errors import UserError
     from data_preprocessing.dataset.scan_names import numbered_as_channels
     from data_preprocessing.dataset.scans import find_images
+    from nnunet_tf.answers.earlier_run import RECORDS, clear_answers, refuse_foreign_files
     from nnunet_tf.inference.cases.outputs import Outputs, check_output
     from nnunet_tf.inference.models.folder import PREDICTIONS_NAME
     from nnunet_tf.inference.models.grouping import gather
@@ -70,7 +71,11 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     if options.go_on:
         outputs.clear_leftovers(cases)
         cases = [case for case in cases if not outputs.is_done(case)]
+    elif options.output and not options.overwrite:
+        refuse_foreign_files(outputs, cases)
     check_headers(cases, plan)
+    if not options.go_on and any(outputs.folder.glob(RECORDS)):
+        clear_answers(outputs.folder, cases)
     if cases:
         predict_recorded(options, models, cases, outputs, warned)
     print(f"{counted(len(cases), 'segmentation')} in {outputs.folder}")
@@ -130,6 +135,9 @@ def add_options(parser: CommandParser) -> None:
     )
     parser.add_argument(
         "--continue", dest="go_on", action="store_true", help="leave out scans whose segmentation is there already"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files in --output that no prediction has written"
     )
     parser.add_argument(
         "--part", type=_part, default="1/1", metavar="I/N", help="the I-th of N equal parts, for several machines"
