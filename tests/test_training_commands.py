@@ -121,7 +121,7 @@ def test_a_model_of_all_cases_is_trained_from_the_weights_of_one_that_can_be_loo
     assert not (model / "validation.json").exists()
     places = ["--data", small_data, "--results", tmp_path]
     call_well("predict.py", "--task", base[1], "--fold", "all", "--checkpoint", "last", *places)
-    assert len(list((model / "predictions").iterdir())) == 2
+    assert len(list((model / "predictions").glob("*.nii.gz"))) == 2
     again = [*base, *SHORT, "--results", tmp_path, "--overwrite"]
     refused(call("train.py", *again, "--pretrained", tmp_path), "no trained model", "--pretrained")
 

@@ -1,5 +1,6 @@
 """A picture of one segmented case: three planes, of a single slice that one, structures in color."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from nnunet_tf.evaluation.reports.outlines import outlines
 
 FILL_OPACITY = 0.35
 LEGEND_COLUMNS = 8
+TITLE_CHARACTERS_PER_INCH = 11  # of its size
 LEGEND_ROW, TITLE = 0.22, 0.8  # inches
 PLANES = ("axial", "coronal", "sagittal")  # across the axes z, y, x
 PLANES_OF_PAGES = ("page", "row", "column")
@@ -70,7 +72,9 @@ def save_overlay(
     figure.legend(
         handles=handles, loc="outside lower center", ncols=columns, labelcolor="white", frameon=False, fontsize=8
     )
-    figure.suptitle(title, color="white", wrap=True)
+    # Not wrapped by matplotlib, which would read what stands between two `$` as a formula to measure it.
+    lines = textwrap.wrap(title, max(20, int(figure.get_figwidth() * TITLE_CHARACTERS_PER_INCH)))
+    figure.suptitle("\n".join(lines), color="white")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100)
 
