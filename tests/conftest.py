@@ -43,11 +43,12 @@ SLOW_FIXTURES = {"cluster_address"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs a slow fixture, and puts the slow tests first: the quick ones even out the end."""
+    """Marks what needs a slow fixture; puts the slow tests first, those of commands before all: the rest evens out."""
     for item in items:
         if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, item.path.parent != here))
 
 
 @pytest.fixture(autouse=True)

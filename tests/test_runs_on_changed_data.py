@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import call, call_well, refused
 
+pytestmark = pytest.mark.slow
 CONFIG = """
 task: "95"
 dataset: Task95_Few

@@ -45,6 +45,7 @@ def test_a_clean_data_set_has_no_findings(sample):
 
 
 @pytest.mark.skipif(not (REAL_DATA / "Task04_Hippocampus").is_dir(), reason=f"no Task04_Hippocampus in {REAL_DATA}")
+@pytest.mark.slow
 def test_the_hippocampus_of_the_decathlon_has_no_errors():
     told = []
     findings = check_dataset(

@@ -53,6 +53,7 @@ def settings_of(plan, mode, **changed):
     return make_settings(mode=mode, **own, **changed)
 
 
+@pytest.mark.slow
 def test_training_trains(plan):
     settings = settings_of(plan, "train")
     workload = make_workload(settings, plan, Alone())
@@ -61,6 +62,7 @@ def test_training_trains(plan):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_prediction_is_the_full_resolution_logits_and_leaves_the_weights(plan):
     settings = settings_of(plan, "predict")
     workload = make_workload(settings, plan, Alone())
@@ -73,6 +75,7 @@ def test_prediction_is_the_full_resolution_logits_and_leaves_the_weights(plan):
         np.testing.assert_array_equal(weight, old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["train", "predict"])
 def test_real_patches_are_measured_and_waited_for(mode, small_shards):
     path = small_shards / "task90_3d"
@@ -86,6 +89,7 @@ def test_real_patches_are_measured_and_waited_for(mode, small_shards):
     assert report.roofline is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["unet", "tiny-unet"])
 def test_the_other_networks_are_measured_too(small_config, network):
     plan = synthetic_plan(small_config, 2, channels=1, classes=3)

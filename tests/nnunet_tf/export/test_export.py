@@ -105,6 +105,7 @@ def example_of(folder):
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_example_gives_the_labels_of_prediction(model, kind, tmp_path):
     home, plan = model
@@ -118,6 +119,7 @@ def test_the_example_gives_the_labels_of_prediction(model, kind, tmp_path):
     assert np.mean(found.transpose(2, 1, 0) != expected) < 1e-3  # ties
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_package_exports_as_its_folder_does(kind, tmp_path):
     home = write_models(tmp_path / "task91", *MODELS["folds"])

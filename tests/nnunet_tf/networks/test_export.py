@@ -10,6 +10,7 @@ from tests.nnunet_tf.networks.contract import CASES, build, name_of
 EXPORTED = [(plan, settings) for plan, settings in CASES if plan in ("2d", "3d", "odd sides")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "settings"), EXPORTED, ids=map(name_of, EXPORTED))
 def test_an_exported_network_gives_the_same_logits(plan, settings, tmp_path):
     contract = build(plan, settings)

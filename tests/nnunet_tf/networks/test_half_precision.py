@@ -13,15 +13,27 @@ from tests.nnunet_tf.networks.contract import (
     name_of,
 )
 
-pytestmark = [
-    pytest.mark.parametrize("policy", HALF_PRECISIONS),
-    pytest.mark.parametrize(("plan", "settings"), HALF_CASES, ids=map(name_of, HALF_CASES)),
-]
+pytestmark = pytest.mark.slow
 
 
-def test_mixed_precision_gives_finite_float32_logits_near_those_of_float32(plan, settings, policy):
-    full, half = build(plan, settings), build_in(policy, plan, settings)
-    half.network.set_weights(full.network.get_weights())
+@pytest.fixture(scope="module", params=HALF_CASES, ids=name_of)
+def case(request):
+    """The plan and settings, and the network in float32."""
+    return *request.param, build(*request.param)
+
+
+@pytest.fixture(scope="module", params=HALF_PRECISIONS)
+def half(request, case):
+    """The precision, and the network in it with the weights of that in float32."""
+    plan, settings, full = case
+    contract = build_in(request.param, plan, settings)
+    contract.network.set_weights(full.network.get_weights())
+    return request.param, contract
+
+
+def test_mixed_precision_gives_finite_float32_logits_near_those_of_float32(case, half):
+    _, settings, full = case
+    policy, half = half
     trains = settings.network == "nnunet"  # the others drop out at random then, or do nothing else
     outputs = [tf.nest.flatten(each.network(full.image, training=trains)) for each in (full, half)]
     assert half.network.get_layer("decoder0_conv0").compute_dtype == policy.removeprefix("mixed_")
@@ -32,5 +44,6 @@ def test_mixed_precision_gives_finite_float32_logits_near_those_of_float32(plan,
         assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.1 * np.std(expected)
 
 
-def test_gradients_reach_every_weight_in_mixed_precision(plan, settings, policy):
-    assert_gradients_reach_every_weight(build_in(policy, plan, settings))
+def test_gradients_reach_every_weight_in_mixed_precision(half):
+    _, contract = half
+    assert_gradients_reach_every_weight(contract)

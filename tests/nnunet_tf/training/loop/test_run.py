@@ -22,6 +22,7 @@ from nnunet_tf.training.monitoring.metrics import Best, read_metrics
 from tests.nnunet_tf.data.samples import write_shard
 from tests.nnunet_tf.inference.samples import tiny_plan
 
+pytestmark = pytest.mark.slow
 CASES = ("a", "b")
 
 RUNS = {

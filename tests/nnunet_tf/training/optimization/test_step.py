@@ -49,6 +49,7 @@ def batch():
     return image, (image[..., 0] > 0.5).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_repeating_a_batch_lowers_its_loss(precision, batch):
     step = make_step(precision)
@@ -56,12 +57,14 @@ def test_repeating_a_batch_lowers_its_loss(precision, batch):
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_compiled_by_xla_the_step_is_the_same(batch):
     plain, compiled = make_step(), make_step(xla=True)
     for _ in range(2):
         assert float(compiled(*batch)) == pytest.approx(float(plain(*batch)), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", NARROW, ids=name_of)
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_the_other_networks_learn_compiled_by_xla(settings, precision):
@@ -73,6 +76,7 @@ def test_the_other_networks_learn_compiled_by_xla(settings, precision):
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:5])
 
 
+@pytest.mark.slow
 def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
     step = make_step("mixed_float16", average=True)
     step(*batch)
@@ -88,6 +92,7 @@ def test_an_overflow_in_float16_skips_the_update_and_lowers_the_scale(batch):
     assert int(step.average.variables[0]) == 2
 
 
+@pytest.mark.slow
 def test_the_average_follows_the_weights(batch):
     step = make_step(average=True)
     copy = keras.models.clone_model(step.network)
