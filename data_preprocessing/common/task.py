@@ -1,6 +1,7 @@
 """What `configs/*.yaml` may say about a task, and how `--task` finds the file."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -220,7 +221,9 @@ def _config_path(task: str) -> Path:
     path = user_path(task)
     if path.is_file():
         return path
-    raise UserError(f"--task {task}: neither a task number nor an existing file; give a number or a config file's path")
+    number = re.match(r"(?:Task|Dataset)(\d+)", task)
+    remedy = f"give its number, --task {number[1]}" if number else "give a number or a config file's path"
+    raise UserError(f"--task {task}: neither a task number nor an existing file; {remedy}")
 
 
 def _read_yaml(path: Path) -> object:

@@ -9,11 +9,11 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.task import Strict
+from data_preprocessing.common.text import first_few
 from data_preprocessing.dataset.leakage import divided_groups, equal_files
 from data_preprocessing.images.checks.finding import Row, unusable
 
 SPLITS_NAME = "splits.json"  # beside dataset.json
-NAMES_SHOWN = 5
 EXAMPLE = '[{"train": ["case_1", "case_2"], "val": ["case_3"]}]'
 
 
@@ -69,13 +69,13 @@ def split_warnings(
     divided: dict[str, list[str]] = {}
     for fold in folds:
         divided |= divided_groups(groups, [fold.train, fold.val])
-    lines = [f"{group} is both trained on and judged: {_some(names)}" for group, names in sorted(divided.items())]
+    lines = [f"{group} is both trained on and judged: {first_few(names)}" for group, names in sorted(divided.items())]
     for names in equal_files({name: path for name, path in cases.items() if path is not None}):
         if any(set(names) & set(fold.train) and set(names) & set(fold.val) for fold in folds):
-            lines.append(f"{_some(names)} are the same image, and both trained on and judged")
+            lines.append(f"{first_few(names)} are the same image, and both trained on and judged")
     unused = sorted(set(cases) - {name for fold in folds for name in (*fold.train, *fold.val)})
     if folds and unused:
-        lines.append(f"in no fold, and not used: {_some(unused)}")
+        lines.append(f"in no fold, and not used: {first_few(unused)}")
     return lines
 
 
@@ -99,8 +99,3 @@ def number_of_groups(cases: Collection[str], groups: Mapping[str, str]) -> int:
     """Returns how many groups the cases are in; one without a group is a group of its own."""
     grouped = {groups[name] for name in cases if name in groups}
     return len(grouped) + sum(name not in groups for name in set(cases))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from data_preprocessing.common.defaults import FOLDS
 from data_preprocessing.common.errors import UserError
@@ -18,6 +18,7 @@ from data_preprocessing.dataset.dataset import (
     read_labels,
 )
 from data_preprocessing.dataset.leakage import equal_files
+from data_preprocessing.dataset.listed_scans import listed_images
 from data_preprocessing.dataset.memory import estimate_reading
 from data_preprocessing.dataset.nnunet_raw import load_nnunet_raw
 from data_preprocessing.dataset.open_dataset import is_nnunet_raw, open_dataset
@@ -151,15 +152,15 @@ def _check_listing(path: Path, cases: list[Case]) -> list[Finding]:
     return [
         *check_repeats(cases),
         *check_names([case.name for case in dict.fromkeys(cases)]),
-        *check_test_images(training, _test_images(path, content)),
+        *check_test_images(training, _test_images(path)),
         *check_count(content.get("numTraining"), [len(cases), len(content["training"])]),
     ]
 
 
-def _test_images(path: Path, content: dict[str, Any]) -> set[Path]:
+def _test_images(path: Path) -> set[Path]:
     """The Decathlon lists test images by their paths; others wrap them as they do training images."""
-    listed = content.get("test")
-    entries = listed if isinstance(listed, list) else []
-    entries = [entry.get("image") if isinstance(entry, dict) else entry for entry in entries]
-    images = [path.parent / entry for entry in entries if isinstance(entry, str)]
-    return {file.resolve() for image in images for file in image_files(image)}
+    try:
+        listed = [path.parent / image for _, images in listed_images(path) for image in images]
+    except UserError:  # prediction tells it, which alone needs the list
+        return set()
+    return {file.resolve() for image in listed for file in image_files(image)}

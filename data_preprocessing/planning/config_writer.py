@@ -8,6 +8,7 @@ import yaml
 from data_preprocessing.common.defaults import AXES
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import write_text
+from data_preprocessing.common.script import other_command
 from data_preprocessing.common.text import counted
 from data_preprocessing.planning.fingerprint_rules import (
     FINE_PERCENTILE,
@@ -36,7 +37,7 @@ def refuse_existing(path: Path) -> None:
     """Raises UserError where `path` exists: a config may have been changed by hand, or be one of the fixed ones."""
     if path.exists():
         raise UserError(
-            f"{path}: exists already, and planning overwrites nothing; remove it, or use another task number"
+            f"{path}: exists already, and planning overwrites nothing; go on with it, or remove it and plan again"
         )
 
 
@@ -44,7 +45,7 @@ def render_config(planned: PlannedConfig) -> str:
     """Returns the YAML text of a planned config: remarks and commands, then each field with its origin."""
     lines = [f"# {_one_line(remark)}" for remark in remarks(planned)]
     task = planned.config.task
-    own = " ".join(["python train.py --task", task, *planned.training_options])
+    own = " ".join([_command("train", task), *planned.training_options])
     lines += [f"#     {command}" for command in (_command("preprocess", task), own, _command("predict", task))]
     lines += ["# Known result: none, this config was never run."]
     content = planned.config.model_dump(mode="json")
@@ -162,7 +163,7 @@ def _mirror_origin(planned: PlannedConfig) -> dict[str, str]:
 
 
 def _command(script: str, task: str) -> str:
-    return f"python {script}.py --task {task}"
+    return " ".join([*other_command(script), "--task", task])
 
 
 def _times(sizes: list[float]) -> str:

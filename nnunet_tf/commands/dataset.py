@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from data_preprocessing.common.script import INSTALLED, user_path
 from nnunet_tf.commands.parser import CommandParser
+from nnunet_tf.commands.types import pattern
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +32,7 @@ def add_options(parser: CommandParser) -> None:
     where.add_argument("--label", metavar="PATTERN", help="label map or DICOM segmentation, such as *_seg.nii.gz")
     where.add_argument("--masks", metavar="PATTERN", help="folder of one binary mask per structure, to be combined")
     where.add_argument(
-        "--channel", type=_pattern, action="append", metavar="NAME=PATTERN", dest="channels",
+        "--channel", type=pattern, action="append", metavar="NAME=PATTERN", dest="channels",
         help="files of one channel, such as T1=*_t1.nii.gz; once per channel",
     )  # fmt: skip
     where.add_argument("--table", type=user_path, metavar="CSV", help="columns case, image, label, patient, split")
@@ -155,13 +156,6 @@ def _default_folder(place: Path) -> Path:
     taken = {int(found[1]) for each in used if (found := re.match(r"(?:Task|Dataset|task)0*(\d+)", each))}
     number = next(number for number in range(FIRST_NUMBER, 1000) if number not in taken)
     return data / f"Task{number}_{name or 'Mine'}"
-
-
-def _pattern(text: str) -> tuple[str, str]:
-    name, _, pattern = text.partition("=")
-    if not name or not pattern:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a name and a pattern, such as T1=*_t1.nii.gz")
-    return name, pattern
 
 
 def _name(text: str) -> tuple[int | None, str]:

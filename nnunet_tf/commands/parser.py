@@ -37,9 +37,10 @@ class CommandParser(LineParser):
     def given(self) -> set[str]:
         """Returns the names of the options that stand on the command line, such as "n_jobs"."""
         absent = object()
-        names = {action.dest: absent for action in self._actions}
-        parsed = vars(self.parse_args(self._words, argparse.Namespace(**names)))
-        return {name for name in names if parsed[name] is not absent}
+        # An option that may be given several times appends to what is there.
+        before = {each.dest: None if isinstance(each, argparse._AppendAction) else absent for each in self._actions}
+        parsed = vars(self.parse_args(self._words, argparse.Namespace(**before)))
+        return {name for name, value in before.items() if parsed[name] is not value}
 
     def refuse_given(self, names: Iterable[str], reason: str) -> None:
         """Says of the first of the options that is given, such as "n_jobs", what `reason` does."""

@@ -44,11 +44,12 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     source = ["--from-nnunet", str(options.from_nnunet)] if options.from_nnunet else ["--data", str(options.data)]
     command = shlex.join([*other_command("preprocess"), "--task", task, *source])
     training = shlex.join([*other_command("train"), "--task", task, *planned.training_options])
-    print(f"{path} written; next: {command}; then: {training}")
+    print(f"{path} written\nnext: {command}\nthen: {training}")
 
 
 def plan_task(options: argparse.Namespace, backend: "Backend") -> "tuple[Path, PlannedConfig]":
     """Returns the file `taskNN.yaml` that is written for a data set nobody configured, and what was planned."""
+    from data_preprocessing.dataset.dataset import description_file
     from data_preprocessing.dataset.open_dataset import open_dataset
     from data_preprocessing.planning.config_writer import refuse_existing, write_config
     from data_preprocessing.planning.planner import plan_config, task_number
@@ -57,6 +58,7 @@ def plan_task(options: argparse.Namespace, backend: "Backend") -> "tuple[Path, P
     name = options.from_nnunet.name if options.from_nnunet else options.task
     number = task_number(name)
     path = options.config_dir / f"task{number}.yaml"
+    description_file(data_folder(options), name)  # a misspelt name is told before anything else
     refuse_existing(path)
     check(options, name, backend)
     dataset = open_dataset(data_folder(options), name)

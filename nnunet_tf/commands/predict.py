@@ -10,8 +10,8 @@ from data_preprocessing.common.text import counted
 from nnunet_tf.choices import EngineName, PrecisionName
 from nnunet_tf.commands.options.answers import add_answers, answers_of, summarize_statistics
 from nnunet_tf.commands.parser import CommandParser
-from nnunet_tf.commands.prediction import predict_recorded, sources
-from nnunet_tf.commands.types import axes, fold_list, overlap, positive_int
+from nnunet_tf.commands.prediction import find_scans, predict_recorded, sources
+from nnunet_tf.commands.types import axes, fold_list, overlap, pattern, positive_int
 from nnunet_tf.runtime.stopping import stop_in_order
 
 
@@ -32,7 +32,6 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
         set_dim(options)
     from data_preprocessing.common.errors import UserError
     from data_preprocessing.dataset.scan_names import numbered_as_channels
-    from data_preprocessing.dataset.scans import find_images
     from nnunet_tf.answers.earlier_run import RECORDS, clear_answers, refuse_foreign_files
     from nnunet_tf.inference.cases.outputs import Outputs, check_output
     from nnunet_tf.inference.models.folder import PREDICTIONS_NAME
@@ -42,8 +41,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     paths, folds = sources(options)
     models = gather(paths, folds, options.checkpoint)
     plan = models[0].plan
-    source = options.input or [options.data / plan.dataset / "imagesTs"]
-    scans = find_images(source, len(plan.channels), "name the images with --input")
+    scans = find_scans(options, plan)
     numbered = numbered_as_channels([scan.name for scan in scans])
     if numbered:
         warnings.warn(
@@ -52,7 +50,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
             f"model's ({', '.join(plan.channels)}) with --input",
             stacklevel=1,
         )
-    cases = part_of(scans, *options.part)
+    cases = asked_for = part_of(scans, *options.part)
     if not cases:
         print(
             "part {}/{}: ".format(*options.part)
@@ -80,7 +78,7 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
         predict_recorded(options, models, cases, outputs, warned)
     print(f"{counted(len(cases), 'segmentation')} in {outputs.folder}")
     if options.statistics:
-        summarize_statistics(outputs.folder, [case.name for case in cases])
+        summarize_statistics(outputs.folder, [case.name for case in asked_for])
 
 
 def _warn(message: str, warned: list[str]) -> None:
@@ -130,6 +128,10 @@ def add_options(parser: CommandParser) -> None:
         help="images (NIfTI, NRRD, MHA, MGZ, DICOM folders, PNG, BMP, JPEG, TIFF), folders of them, or a .txt with a "
         "path a line, instead of imagesTs; DICOM series further down are called after their path (PAT1-ST1-SE02)",
     )
+    parser.add_argument(
+        "--channel", type=pattern, action="append", metavar="NAME=PATTERN", dest="channels",
+        help="files of one channel in --input or each folder in it, such as T1=*_t1.nii.gz; once per channel",
+    )  # fmt: skip
     parser.add_argument(
         "--output", type=user_path, metavar="DIR", help="where to write; else predictions/ in the model folder"
     )

@@ -13,6 +13,7 @@ from nnunet_tf.commands.start import FAILURE_STATUS
 
 if TYPE_CHECKING:
     from data_preprocessing.dataset.dataset import Case
+    from data_preprocessing.planning.plan import Plan
     from nnunet_tf.answers.run_record import DeviceRecord, Recorder
     from nnunet_tf.inference.cases.outputs import Outputs
     from nnunet_tf.inference.models.folder import ModelFiles
@@ -162,3 +163,38 @@ def sources(options: argparse.Namespace) -> tuple[list[Path], list[FoldName] | N
     if len(folds) == 1:
         return [model_folder(options.results, name, folds[0])], None
     return [options.results / name], folds
+
+
+def find_scans(options: argparse.Namespace, plan: "Plan") -> "list[Case]":
+    """Returns the scans to segment: those of `--input`, else the data set's imagesTs, else what it lists under `test`.
+
+    Raises UserError where there are none, or channels do not fit.
+    """
+    from data_preprocessing.dataset.listed_scans import list_test_cases
+    from data_preprocessing.dataset.scans import find_images
+
+    if options.channels:
+        return _scans_by_patterns(options, plan)
+    folder = options.data / plan.dataset
+    unlabeled = folder / "imagesTs"
+    if not options.input and not unlabeled.exists() and (folder / "dataset.json").is_file():
+        cases = list_test_cases(folder / "dataset.json")
+        if cases:
+            return cases
+    return find_images(options.input or [unlabeled], len(plan.channels), "name the images with --input")
+
+
+def _scans_by_patterns(options: argparse.Namespace, plan: "Plan") -> "list[Case]":
+    from data_preprocessing.common.errors import UserError
+    from data_preprocessing.dataset.layouts.patterns import find_by_patterns
+
+    names = [name for name, _ in options.channels]
+    if sorted(names) != sorted(plan.channels):
+        raise UserError(
+            f"--channel {', '.join(names)}: the model has the channels {', '.join(plan.channels)}; give one --channel "
+            "for each"
+        )
+    if not options.input or len(options.input) != 1:
+        raise UserError("--channel: patterns of files in one folder; name it with --input")
+    ordered = sorted(options.channels, key=lambda channel: plan.channels.index(channel[0]))
+    return [case.as_case() for case in find_by_patterns(options.input[0], ordered).cases]

@@ -57,7 +57,8 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
         cases, failed = measure_folder(
             options.predictions, options.images, output, chosen_backend(options), model, options.preview, tracker.update
         )
-    summarize_statistics(output, [] if options.save_ranges else [case.case for case in cases])
+    named = [] if options.save_ranges else [case.case for case in cases]
+    summarize_statistics(output, named, compared=model is not None)
     if options.save_ranges:
         write_ranges(options.model, ranges_of(cases))
         print(

@@ -8,6 +8,14 @@ from data_preprocessing.common.defaults import AXES, known_axes
 from nnunet_tf.choices import LARGEST_OVERLAP, FoldName
 
 
+def pattern(text: str) -> tuple[str, str]:
+    """Returns a name and the pattern of its files, such as T1=*_t1.nii.gz, from the command line."""
+    name, _, files = text.partition("=")
+    if not name or not files:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name and a pattern, such as T1=*_t1.nii.gz")
+    return name, files
+
+
 def whole_number(text: str) -> int:
     """Returns a whole number, 0 or more, from the command line."""
     return _at_least(text, 0)

@@ -8,9 +8,12 @@ from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
+SHORTEST_BAR, LONGEST_BAR = 4, 40  # columns
+COLUMNS_BESIDE = 76  # for title, counts and loss, before the bar gets longer
 
 Listener = Callable[[str, float, float | None], None]  # of the title, how much is done, and of how much
 _listener: ContextVar[Listener | None] = ContextVar("_listener", default=None)
@@ -96,14 +99,16 @@ def track(title: str, total: int | None, unit: str, show: bool = True) -> Iterat
     if not console.is_terminal and show:
         yield Tracker(title, total, unit, None)
         return
+    whole = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}", markup=False),  # names are no markup
-        BarColumn(),
-        _CountColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False, table_column=whole),  # names are no markup
+        BarColumn(max(SHORTEST_BAR, min(LONGEST_BAR, console.width - COLUMNS_BESIDE))),
+        _CountColumn(table_column=whole),
+        _RateColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=console) as bar:
+    with Progress(*columns, console=console) as bar:
         yield Tracker(title, total, unit, bar)
 
 

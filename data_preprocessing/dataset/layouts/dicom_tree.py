@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, some
+from data_preprocessing.common.text import first_few
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout
 from data_preprocessing.dataset.scans import find_images
 from data_preprocessing.images.formats.dicom_file import INVALID, read_header
 from data_preprocessing.images.formats.dicom_segments import is_segmentation, segmentation_header
@@ -30,7 +31,7 @@ def find_dicom(source: Path, labels: Path | None = None) -> Layout:
         for case in series
     )
     without = [case.name for case in cases if not case.has_label]
-    notes = (f"series without a segmentation: {some(without)}",) if without else ()
+    notes = (f"series without a segmentation: {first_few(without)}",) if without else ()
     return Layout("DICOM tree", cases, notes=notes)
 
 
@@ -68,5 +69,5 @@ def _referenced(path: Path, series: dict[str, dict[str, str]]) -> str:
         if len(fits) == 1:
             return fits[0]
         if fits:
-            raise UserError(f"{path}: fits {some(fits)}; list image and label of each case in a file for --table")
+            raise UserError(f"{path}: fits {first_few(fits)}; list image and label of each case in a file for --table")
     raise UserError(f"{path}: a segmentation of none of the {len(series)} series there; add its images, or remove it")

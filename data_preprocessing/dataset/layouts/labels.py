@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.dataset.layouts.model import some
+from data_preprocessing.common.text import first_few
 
 BACKGROUND = "background"
 
@@ -32,10 +32,12 @@ def label_names(
     known = {number for value in classes.values() for number in (value if isinstance(value, list) else [value])}
     unnamed, absent = sorted(set(found) - known), sorted(known - set(found) - {0})
     if unnamed:
-        raise UserError(f"label files hold {some(unnamed)}, which has no name; name all numbers with --names 1=liver")
+        raise UserError(
+            f"label files hold {first_few(unnamed)}, which has no name; name all numbers with --names 1=liver"
+        )
     if not set(found) - {0}:
         raise UserError("no label file holds any foreground; name other labels")
-    warnings = [f"no label file holds {some([_name(classes, number) for number in absent])}"] if absent else []
+    warnings = [f"no label file holds {first_few([_name(classes, number) for number in absent])}"] if absent else []
     if not (names or stated or structures):
         example = " ".join(f"{number}=NAME" for number in sorted(set(found) - {0})[:3])
         warnings.append(f"the classes have no names: edit labels in dataset.json, or give --names {example}")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.files import new_folder, writing
-from data_preprocessing.common.text import counted
+from data_preprocessing.common.text import counted, first_few
 from data_preprocessing.dataset.layouts.labels import label_names
 from data_preprocessing.dataset.layouts.modality import guess_channels
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, some
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout
 from data_preprocessing.dataset.layouts.survey import (
     LABEL_SUFFIX,
     CaseFacts,
@@ -86,7 +86,9 @@ def make_dataset(
         facts, problems = survey(layout.cases, numbers, scratch, backend, on_case)
         problems += _other_channels(facts, channels)
         if problems:
-            raise UserError(f"{counted(len(problems), 'problem')}: {some(problems)}; correct or remove these cases")
+            raise UserError(
+                f"{counted(len(problems), 'problem')}: {first_few(problems)}; correct or remove these cases"
+            )
         found = {number for each in facts for number in each.voxels}
         labels, notes = label_names(layout.labels, numbers, choices.names, found)
         cases = list(layout.cases)
@@ -160,7 +162,9 @@ def _class_numbers(cases: Sequence[FoundCase], names: Mapping[int, str] | None) 
         return numbers
     unknown = [name for number, name in names.items() if number and name not in numbers]
     if unknown:
-        raise UserError(f"--names {unknown[0]}: no mask or segment is called so; choose of {some(sorted(numbers))}")
+        raise UserError(
+            f"--names {unknown[0]}: no mask or segment is called so; choose of {first_few(sorted(numbers))}"
+        )
     return {name: number for number, name in names.items() if number}
 
 
@@ -234,5 +238,5 @@ def _leaks(cases: Sequence[FoundCase], folds: Sequence[Mapping[str, Sequence[str
     for fold in folds:
         divided |= divided_groups(groups, [fold["train"], fold["val"]])
     return warnings + [
-        f"{group} is both trained on and judged: {some(names)}" for group, names in sorted(divided.items())
+        f"{group} is both trained on and judged: {first_few(names)}" for group, names in sorted(divided.items())
     ]

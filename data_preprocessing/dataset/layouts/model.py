@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import first_few
 from data_preprocessing.dataset.dataset import Case
 from data_preprocessing.images.formats.registry import files_of
 
 Split = Literal["training", "validation", "test"]
-NAMES_SHOWN = 5  # of files or cases in one line
 Pattern: TypeAlias = tuple[str, str]  # name of a channel, and the glob of its files
 
 
@@ -64,16 +64,6 @@ class Layout:
     folds: Sequence[Mapping[str, Sequence[str]]] = ()
 
 
-def some(names: Sequence[object]) -> str:
-    """Returns the first few of the names, and how many more there are.
-
-    >>> some(["a", "b", "c", "d", "e", "f", "g"])
-    'a, b, c, d, e and 2 more'
-    """
-    left = len(names) - NAMES_SHOWN
-    return ", ".join(map(str, names[:NAMES_SHOWN])) + (f" and {left} more" if left > 0 else "")
-
-
 def only_match(folder: Path, pattern: str, option: str) -> Path | None:
     """Returns the one path in `folder` that a glob matches, None where there is none.
 
@@ -86,6 +76,6 @@ def only_match(folder: Path, pattern: str, option: str) -> Path | None:
             f'{option} {pattern}: not a pattern of files in a folder; write it like "*_t1.nii.gz"'
         ) from None
     if len(found) > 1:
-        listed = some([path.relative_to(folder) for path in found])
+        listed = first_few([path.relative_to(folder) for path in found])
         raise UserError(f"{folder}: {option} {pattern} matches {listed}; give a pattern that matches one of them")
     return found[0] if found else None

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import first_few
 from data_preprocessing.dataset.dataset import read_json
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Split, some
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Split
 from data_preprocessing.dataset.scan_names import split_suffix
 from data_preprocessing.images.formats.registry import case_name
 
@@ -82,7 +83,7 @@ def _with_own_names(path: Path, cases: list[FoundCase], base: Path) -> list[Foun
         folders = file.parent.relative_to(base).parts if file.is_relative_to(base) else file.parent.parts[1:]
         named.append(replace(case, name="-".join((*folders, case.name))))
     if len({case.name for case in named}) < len(named):
-        raise UserError(f"{path}: lists {some([case.images[0] for case in cases])} several times; list each once")
+        raise UserError(f"{path}: lists {first_few([case.images[0] for case in cases])} several times; list each once")
     return named
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.common.text import counted
+from data_preprocessing.common.text import counted, first_few
 from data_preprocessing.dataset.layouts.dicom_tree import find_dicom, segmentations_in
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Pattern, some
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Pattern
 from data_preprocessing.dataset.layouts.pairing import pair_names
 from data_preprocessing.dataset.layouts.patterns import find_by_patterns
 from data_preprocessing.dataset.scan_names import NUMBERED
@@ -42,7 +42,7 @@ def find_paired(images: Path, labels: Path, channels: Sequence[Pattern] = ()) ->
     label_of = {image: segmented[label] for label, image in pairing.pairs.items()}
     cases = tuple(_case(name, files, label_of.get(name)) for name, files in sorted(found.items()))
     without = [case.name for case in cases if not case.has_label]
-    notes = (f"without a label: {some(without)} ({counted(len(without), 'image')})",) if without else ()
+    notes = (f"without a label: {first_few(without)} ({counted(len(without), 'image')})",) if without else ()
     return Layout("paired folders", cases, tuple(name for name, _ in channels), notes=notes)
 
 
@@ -89,6 +89,8 @@ def _unclear(
     label, fits = max(ambiguous, key=lambda each: len(each[1]))
     more = f" ({counted(len(ambiguous), 'label')} like it)" if len(ambiguous) > 1 else ""
     if fits:
-        return UserError(f"{labels[label]}: fits {some([images[name][0].name for name in fits])}{more}; {LIST_PAIRS}")
-    shown = some(sorted(path[0].name for path in images.values()))
+        return UserError(
+            f"{labels[label]}: fits {first_few([images[name][0].name for name in fits])}{more}; {LIST_PAIRS}"
+        )
+    shown = first_few(sorted(path[0].name for path in images.values()))
     return UserError(f"{labels[label]}: fits no image{more}, these being {shown}; {LIST_PAIRS}")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
-from data_preprocessing.common.text import counted
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Pattern, only_match, some
+from data_preprocessing.common.text import counted, first_few
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Pattern, only_match
 from data_preprocessing.dataset.layouts.structure_masks import masks_in
 from data_preprocessing.images.formats.dicom_segments import is_segmentation
 from data_preprocessing.images.formats.registry import case_name
@@ -49,7 +49,7 @@ def _in_folders(
         found = only_match(folder, label, "--label") if label else None
         masked = only_match(folder, masks, "--masks") if masks else None
         cases.append(_case(folder.name, images, found, masked))
-    return cases, [f"passed over, as no image is in them: {some(without)}"] if without else []
+    return cases, [f"passed over, as no image is in them: {first_few(without)}"] if without else []
 
 
 def _in_one_folder(

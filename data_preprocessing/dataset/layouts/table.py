@@ -6,7 +6,8 @@ from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
 from data_preprocessing.common.script import user_path
-from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Split, some
+from data_preprocessing.common.text import first_few
+from data_preprocessing.dataset.layouts.model import FoundCase, Layout, Split
 from data_preprocessing.dataset.scan_names import split_suffix
 from data_preprocessing.images.formats.dicom_segments import is_segmentation
 from data_preprocessing.images.formats.registry import case_name
@@ -56,7 +57,7 @@ def find_in_table(path: Path) -> Layout:
         )
     twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]
     if twice:
-        raise UserError(f"{path}: {some(twice)} on several lines; give each a name of its own in the column case")
+        raise UserError(f"{path}: {first_few(twice)} on several lines; give each a name of its own in the column case")
     names = () if [column.strip().lower() for column in channels] == [IMAGE] else tuple(map(str.strip, channels))
     return Layout("table", tuple(sorted(cases, key=lambda case: case.name)), names)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_preprocessing.common.text import counted
+from data_preprocessing.common.text import counted, first_few
 from data_preprocessing.images.checks.finding import Finding, Row, Unusable, unusable, warning
 from data_preprocessing.images.formats.dicom_file import Header, damaged, read_header
 from data_preprocessing.images.formats.dicom_slices import Slice, slices_of
 
 SUFFIX = ".dcm"
 INDEX_NAME = "DICOMDIR"
-NAMES_SHOWN = 3
+FILES_SHOWN = 3
 PASSED_OVER = "put them into a folder of their own if they are to be read"
 
 
@@ -137,17 +137,15 @@ def _no_image(folder: Path, headers: Sequence[Header]) -> Exception:
     remedy = f"name the folder of one series, such as {within[0]}" if within else "name the folder of one series"
     others = [path.name for path in _candidates(folder)]
     if not kinds and not within and others:  # a folder per patient
-        problem, remedy = f"a folder, and no DICOM series: it holds {_first(others)}", "name the image file in it"
+        problem, remedy = (
+            f"a folder, and no DICOM series: it holds {first_few(others, FILES_SHOWN)}",
+            "name the image file in it",
+        )
     return unusable(folder, Row.DICOM_SERIES, problem, remedy)
 
 
 def _listed(images: Sequence[Header]) -> str:
-    return _first([image.path.name for image in images])
-
-
-def _first(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+    return first_few([image.path.name for image in images], FILES_SHOWN)
 
 
 def _candidates(folder: Path) -> list[Path]:

@@ -76,8 +76,11 @@ def answers_of(
     )
 
 
-def summarize_statistics(folder: "Path", names: Sequence[str]) -> None:
-    """Writes the tables over all cases in `folder`, and says which of the cases `names` a person should look at."""
+def summarize_statistics(folder: "Path", names: Sequence[str], compared: bool = True) -> None:
+    """Writes the tables over all cases in `folder`, and says which of the cases `names` a person should look at.
+
+    `compared` says that there was a model's training to compare them with.
+    """
     from nnunet_tf.answers.statistics_files import read_cases, write_tables
 
     cases = read_cases(folder)
@@ -87,5 +90,7 @@ def summarize_statistics(folder: "Path", names: Sequence[str]) -> None:
     flagged = [case for case in of_run if case.flags]
     for case in flagged:
         print(f"look at {case.case}: {'; '.join(flag.text for flag in case.flags)}")
-    if of_run:
+    if of_run and not compared:
+        print("not compared with what training has seen; name the model with --model")
+    elif of_run:
         print(f"{len(flagged)} of {counted(len(of_run), 'case')} to look at")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_preprocessing.common.errors import UserError
+from data_preprocessing.common.text import first_few
 from data_preprocessing.dataset.memory import PROCESS_BYTES
 from data_preprocessing.dataset.scan_names import FIRST_CHANNEL
 from data_preprocessing.dataset.scans import find_files
@@ -79,7 +80,10 @@ def pair_files(predictions: Path, labels: Path) -> list[FilePair]:
         channel = name + FIRST_CHANNEL
         truth = truths.get(name) or (None if channel in predicted else truths.get(channel))
         if truth is None:
-            raise UserError(f"{path}: has no label of that name in {labels}; remove it or name the right folder")
+            raise UserError(
+                f"{path}: has no label of that name in {labels}, which has {first_few(truths)}; labels are called as the "
+                "scans are, so rename them, or name their folder"
+            )
         pairs.append(FilePair(name, path, truth))
     return pairs
 

@@ -6,11 +6,11 @@ from typing import Literal, Self
 
 from data_preprocessing.common.files import read_model, write_model
 from data_preprocessing.common.task import Strict
+from data_preprocessing.common.text import first_few
 from data_preprocessing.planning.plan import read_plan
 from nnunet_tf.data.folds import Fold
 
 CASES_NAME = "cases.json"
-MOST_NAMED = 5  # cases in one message
 
 
 class TrainedCases(Strict):
@@ -81,15 +81,4 @@ def moved(before: TrainedCases, now: TrainedCases) -> list[str]:
 
 
 def _named(groups: dict[str, Iterable[str]]) -> list[str]:
-    return [f"{what}: {list_names(names)}" for what, names in groups.items() if names]
-
-
-def list_names(names: Iterable[str]) -> str:
-    """Returns names in order, as a list in words; of many, the first and how many more there are.
-
-    >>> list_names("gfedcba")
-    'a, b, c, d, e and 2 more'
-    """
-    ordered = sorted(names)
-    more = len(ordered) - MOST_NAMED
-    return ", ".join(ordered[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return [f"{what}: {first_few(sorted(names))}" for what, names in groups.items() if names]

@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from data_preprocessing.common.files import kept_folder, write_model
+from data_preprocessing.common.text import first_few
 from nnunet_tf.data.pipeline import TrainingBatches, Worker
 from nnunet_tf.evaluation.metrics.dice import Summary
 from nnunet_tf.evaluation.summaries.validation_scores import EpochScores, ValidationScores, read_validation
 from nnunet_tf.inference.models.folder import VALIDATION_NAME
-from nnunet_tf.inference.models.trained_cases import list_names, validated_though_learnt
+from nnunet_tf.inference.models.trained_cases import validated_though_learnt
 from nnunet_tf.runtime.device import Runtime
 from nnunet_tf.runtime.progress import track
 from nnunet_tf.training.config.existing_model import clear_older_run
@@ -64,7 +65,7 @@ class Run:
             if learnt and group.rank == 0:
                 print(
                     f"warning: --pretrained {job.settings.pretrained}: has learned from validation cases of this fold "
-                    f"({list_names(learnt)}), whose Dice will be too high; start from a model of the same fold",
+                    f"({first_few(sorted(learnt))}), whose Dice will be too high; start from a model of the same fold",
                     file=sys.stderr,
                 )
         self.position = Position(tuple(read_metrics(job.folder, self.first_epoch)), EpochPart(self.first_epoch))

@@ -101,3 +101,14 @@ def test_options_that_do_not_go_with_the_backend_are_refused(words, said, monkey
     with pytest.raises(UserError) as refused_by:
         backend_options(monkeypatch, *words)
     assert said in str(refused_by.value)
+
+
+def test_what_was_given_is_known_of_options_of_every_kind():
+    parser = CommandParser("test")
+    parser.add_argument("--one", default=1, type=int)
+    parser.add_argument("--many", action="append")
+    parser.add_argument("--flag", action="store_true")
+    parser.parse(["--one", "1"])
+    assert parser.given() == {"one"}
+    parser.parse(["--many", "a", "--many", "b", "--flag"])
+    assert parser.given() == {"many", "flag"}
