@@ -50,7 +50,7 @@ def open_image(path: Path, as_label: bool = False) -> tuple[NiftiImage, Grid]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Within it whatever goes wrong is told as what is wrong with the file, so that one file does not end a run.
+    """Report any failure inside the block as a problem of the file, so that one file does not end a run.
 
     What a reader did not foresee is named with its place in the code, to be reported.
     """

@@ -108,7 +108,7 @@ def _ellipse(random: np.random.Generator, size: int) -> np.ndarray:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the data set is to be like."""
+    """Adds the options of the data set: size, seed, share of defects."""
     parser.add_argument("--output", type=user_path, default=Path("data/Task21_Surface"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=160, help="pictures, a quarter of them for testing (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""What the phantom is to be like. Imports nothing heavy, for `--help`."""
+"""Options of the phantom. Imports nothing heavy, for `--help`."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from data_preprocessing.common.script import user_path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what the data set is to be like."""
+    """Adds the options of the data set: cases, seed, channels, dimensions."""
     parser.add_argument("--output", type=user_path, default=Path("data/Task00_Phantom"), help="folder (%(default)s)")
     parser.add_argument("--cases", type=int, default=24, help="training and test cases together (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)

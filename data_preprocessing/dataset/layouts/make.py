@@ -220,7 +220,7 @@ def _missing_masks(cases: Sequence[FoundCase]) -> list[str]:
     masked = [case for case in cases if case.masks]
     have = Counter(name for case in masked for name in case.masks)
     return [
-        f"{name}: no mask in {counted(len(masked) - times, 'case')}, taken for absent"
+        f"{name}: no mask in {counted(len(masked) - times, 'case')}, treated as absent"
         for name, times in sorted(have.items())
         if times < len(masked)
     ]

@@ -52,7 +52,7 @@ class Layout:
 
     `channels` are the names of the channels and `labels` the numbers of the classes by name, as nnU-Net writes them
     (a region is a list of numbers); both are empty where the source does not say. `regions_class_order` is nnU-Net's.
-    `notes` say what was passed over. `folds` are the splits that the source states, as nnU-Net writes them.
+    `notes` list what was skipped. `folds` are the splits that the source states, as nnU-Net writes them.
     """
 
     kind: str

@@ -38,7 +38,7 @@ def find_by_patterns(
 def _in_folders(
     source: Path, options: Sequence[tuple[str, str]], label: str | None, masks: str | None
 ) -> tuple[list[FoundCase], list[str]]:
-    """One case per folder; folders without any image are passed over."""
+    """One case per folder; skip folders without any image."""
     cases, without = [], []
     for folder in sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")):
         files = [only_match(folder, pattern, option.split(" ")[0]) for option, pattern in options]
@@ -49,7 +49,7 @@ def _in_folders(
         found = only_match(folder, label, "--label") if label else None
         masked = only_match(folder, masks, "--masks") if masks else None
         cases.append(_case(folder.name, images, found, masked))
-    return cases, [f"passed over, as no image is in them: {first_few(without)}"] if without else []
+    return cases, [f"skipped, without any image: {first_few(without)}"] if without else []
 
 
 def _in_one_folder(

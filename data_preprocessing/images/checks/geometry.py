@@ -120,7 +120,7 @@ def _check_unit(grid: Grid) -> list[Finding]:
     unit = {METRE: "metres", MICRON: "microns"}.get(int(grid.header["xyzt_units"]) & SPACE_UNIT_MASK)
     if unit is None:
         return []
-    problem = f"its header says {unit}, but its affine is taken for millimetres"
+    problem = f"its header says {unit}, but its affine is read as millimeters"
     return [warning(Row.UNIT, problem, "write the affine in millimetres, or correct the unit")]
 
 

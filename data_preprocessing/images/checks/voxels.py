@@ -136,7 +136,7 @@ def check_label_values(voxels: np.ndarray) -> list[Finding]:
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         findings.append(error(Row.NEGATIVE_LABEL, "NaN or infinite label values", EXPORT))
     elif highest > np.iinfo(np.uint32).max:
-        findings.append(error(Row.NEGATIVE_LABEL, f"label value {float(highest):g}, no number of a class", EXPORT))
+        findings.append(error(Row.NEGATIVE_LABEL, f"label value {float(highest):g} is not a class number", EXPORT))
     elif lowest < -LABEL_TOLERANCE:
         findings.append(error(Row.NEGATIVE_LABEL, f"negative label value {lowest:g}", EXPORT))
     return findings

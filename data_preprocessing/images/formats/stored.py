@@ -45,7 +45,7 @@ def check_units(*stated: str) -> tuple[Finding, ...]:
     others = [unit for unit in stated if unit.strip().lower() not in MILLIMETRES]
     if not others:
         return ()
-    problem = f"its header says {others[0][:20]}, but its numbers are taken for millimetres"
+    problem = f"its header says {others[0][:20]}, but its numbers are read as millimeters"
     return (warning(Row.UNIT, problem, "write them in millimetres, or correct the unit"),)
 
 

@@ -81,8 +81,8 @@ def pair_files(predictions: Path, labels: Path) -> list[FilePair]:
         truth = truths.get(name) or (None if channel in predicted else truths.get(channel))
         if truth is None:
             raise UserError(
-                f"{path}: has no label of that name in {labels}, which has {first_few(truths)}; labels are called as the "
-                "scans are, so rename them, or name their folder"
+                f"{path}: has no label of that name in {labels}, which has {first_few(truths)}; name the right folder, "
+                "or give labels the names of the scans"
             )
         pairs.append(FilePair(name, path, truth))
     return pairs
