@@ -10,8 +10,6 @@ from nnunet_tf.commands.parser import CommandParser
 from nnunet_tf.commands.types import pattern
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from data_preprocessing.dataset.layouts.make import Made
 
 FIRST_NUMBER = 100  # of the tasks that are numbered by themselves
@@ -67,7 +65,6 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     from data_preprocessing.dataset.layouts.make import Choices, make_dataset
     from data_preprocessing.jobs.backend import Processes
     from data_preprocessing.planning.planner import task_number
-    from nnunet_tf.runtime.console import wide_console
     from nnunet_tf.runtime.progress import track
 
     if options.schema:
@@ -90,10 +87,9 @@ def run(options: argparse.Namespace, parser: CommandParser) -> None:
     memory = int(options.memory * 2**30) if options.memory else None
     with track("Reading labels", total=len(layout.cases), unit="cases") as tracker:
         made = make_dataset(layout, folder, choices, Processes(options.n_jobs, memory), tracker.update)
-    console = wide_console()
-    console.print(f"{layout.kind}: {counted(len(made.cases), 'case')}, channels {', '.join(made.channels)}")
-    for table in (_cases_table(made), _classes_table(made)):
-        console.print(table)
+    print(f"{layout.kind}: {counted(len(made.cases), 'case')}, channels {', '.join(made.channels)}")
+    _print_cases(made)
+    _print_classes(made)
     for line in made.warnings:
         print(f"warning: {line}")
     print(f"{made.path} written" + (f", and {made.splits}" if made.splits else ""))
@@ -112,35 +108,30 @@ def _next_command(folder: Path, made: "Made") -> str:
     return shlex.join([INSTALLED, "plan", *options])
 
 
-def _cases_table(made: "Made") -> "Table":
+def _print_cases(made: "Made") -> None:
     """Which label belongs to which image."""
-    from rich.table import Table
+    from nnunet_tf.evaluation.reports.layout import print_rows
 
-    table = Table()
-    for heading in ("case", "image", "label", "voxels", "spacing (z, y, x), mm"):
-        table.add_column(heading, overflow="fold")
+    rows = []
     for case in made.cases[:ROWS_SHOWN]:
         facts = made.facts[case.name]
-        images = "\n".join(path.name for path in case.images)
         label = case.label.name if case.label else f"none: {case.split if case.split == 'test' else 'not trained on'}"
-        shape = " x ".join(map(str, facts.shape))
-        table.add_row(case.name, images, label, shape, " x ".join(f"{size:.3g}" for size in facts.spacing))
+        shape, spacing = " x ".join(map(str, facts.shape)), " x ".join(f"{size:.3g}" for size in facts.spacing)
+        rows.append((case.name, " + ".join(path.name for path in case.images), label, shape, spacing))
     if len(made.cases) > ROWS_SHOWN:
-        table.add_row("...", f"and {len(made.cases) - ROWS_SHOWN} more, in dataset.json")
-    return table
+        rows.append(("...", f"and {len(made.cases) - ROWS_SHOWN} more, in dataset.json", "", "", ""))
+    print_rows("Cases", ("case", "image", "label", "voxels in the file", "spacing (z, y, x), mm"), rows)
 
 
-def _classes_table(made: "Made") -> "Table":
-    from rich.table import Table
+def _print_classes(made: "Made") -> None:
+    from nnunet_tf.evaluation.reports.layout import print_rows
 
-    table = Table()
-    for heading in ("number", "class", "voxels", "cases"):
-        table.add_column(heading, overflow="fold")
+    rows = []
     for name, stated in made.labels.items():
         numbers = stated if isinstance(stated, list) else [stated]
         counts = [sum(each.voxels.get(number, 0) for number in numbers) for each in made.facts.values()]
-        table.add_row(" ".join(map(str, numbers)), name, f"{sum(counts):,}", str(sum(map(bool, counts))))
-    return table
+        rows.append((name, " ".join(map(str, numbers)), f"{sum(counts):,}", str(sum(map(bool, counts)))))
+    print_rows("Classes", ("class", "number", "voxels", "cases"), rows)
 
 
 def _default_folder(place: Path) -> Path:
